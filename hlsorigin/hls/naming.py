@@ -1,0 +1,94 @@
+"""Resource names: the one place where they are made and parsed.
+
+``{rendition}-{epoch}-{msn}.{extension}``, for example ``v0-lq2k7d-81.ts``. The epoch makes a name
+unique over restarts of the process (invariant 3 of design.md), so a cache may keep it for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+#: ``app`` and ``stream`` of the public contract.
+NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+#: App names that routes of our own use.
+RESERVED_APPS: Final = frozenset({"t"})
+
+#: The entry, always a multivariant playlist.
+ENTRY_PLAYLIST: Final = "index.m3u8"
+#: The one rendition of a stream published over classic RTMP.
+MAIN_RENDITION: Final = "v0"
+
+_SEGMENT_PATTERN: Final = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-([0-9]{1,20})\.([a-z0-9]+)")
+_BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+# Numbers made from the clock count from here: small enough for players that keep them in 32 bits.
+_NUMBERING_ZERO: Final = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentName:
+    """The parts of a segment's resource name."""
+
+    rendition: str
+    epoch: str
+    msn: int
+    extension: str
+
+    def build(self) -> str:
+        """Give the resource name."""
+        return f"{self.rendition}-{self.epoch}-{self.msn}.{self.extension}"
+
+    @classmethod
+    def parse(cls, resource: str) -> SegmentName | None:
+        """Take a resource name apart; None when it is not a segment's."""
+        match = _SEGMENT_PATTERN.fullmatch(resource)
+        if match is None:
+            return None
+        return cls(match[1], match[2], int(match[3]), match[4])
+
+
+def media_playlist_name(rendition: str) -> str:
+    """Give the resource name of a rendition's media playlist."""
+    return f"{rendition}.m3u8"
+
+
+def epoch_from(wallclock: datetime) -> str:
+    """Make an epoch from the time a process (or a stream) started: milliseconds in base 36."""
+    return _base36(int((wallclock - _NUMBERING_ZERO).total_seconds() * 1000))
+
+
+def first_msn_from(wallclock: datetime) -> int:
+    """Give a media sequence number that no earlier process can have reached.
+
+    Two a second: a stream whose segments last half a second or more never overtakes it, so a
+    store in memory needs no journal to keep MEDIA-SEQUENCE from going back (invariant 4).
+    """
+    return int((wallclock - _NUMBERING_ZERO).total_seconds() * 2)
+
+
+def first_discontinuity_sequence_from(wallclock: datetime) -> int:
+    """Give a discontinuity sequence number that no earlier process can have reached."""
+    return int((wallclock - _NUMBERING_ZERO).total_seconds())
+
+
+def why_name_is_invalid(app: str, stream: str) -> str | None:
+    """Say what is wrong with a stream's name, for the log; None when nothing is."""
+    for what, name in (("app", app), ("stream", stream)):
+        if not NAME_PATTERN.fullmatch(name):
+            return (
+                f"{what} name {name[:140]!r} is not allowed: 1 to 128 of A-Z a-z 0-9 _ . -, "
+                "starting with a letter or digit"
+            )
+    if app in RESERVED_APPS:
+        return f"app name {app!r} is reserved"
+    return None
+
+
+def _base36(value: int) -> str:
+    digits = []
+    while value:
+        value, digit = divmod(value, 36)
+        digits.append(_BASE36[digit])
+    return "".join(reversed(digits)) or "0"
