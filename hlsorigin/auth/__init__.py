@@ -1,0 +1,4 @@
+"""Who may publish and play. Knows neither RTMP nor HTTP: one ``AccessRequest`` serves both.
+
+A scheme is one file that satisfies ``base.Authorizer`` plus one line in ``origin``.
+"""

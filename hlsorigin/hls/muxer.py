@@ -24,11 +24,17 @@ class Muxer(Protocol):
     def file_extension(self) -> str:
         """Extension of its segments' names, without the dot."""
 
-    def set_tracks(self, tracks: Sequence[Track]) -> None:
-        """Say which tracks the following segments carry. The next ``mux`` starts a segment.
+    def check_track(self, track: Track) -> None:
+        """Refuse a track that the container can't carry.
 
         Raises:
-            Unsupported: the container can't carry one of the codecs.
+            Unsupported: with a sentence that names the codec and says what to do.
+        """
+
+    def set_tracks(self, tracks: Sequence[Track]) -> None:
+        """Say which tracks the following segments carry; each passed ``check_track``.
+
+        The next ``mux`` starts a segment.
         """
 
     def init_section(self) -> bytes | None:

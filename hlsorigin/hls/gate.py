@@ -1,0 +1,83 @@
+"""Hold samples back until a segment can begin: a keyframe, and the tracks that take part.
+
+Used at the start of a publish and after every discontinuity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hlsorigin.hls.policy import RECENT_90K, SegmentPolicy
+from hlsorigin.media.sample import Sample
+from hlsorigin.media.track import MediaKind, Track
+
+
+class TrackGate:
+    """Collects samples; opens when both kinds of track are there, or when patience ends.
+
+    Args:
+        tracks: the announced tracks by id; the segmenter's own mapping, seen as it changes.
+    """
+
+    def __init__(self, policy: SegmentPolicy, tracks: Mapping[int, Track]) -> None:
+        self._policy = policy
+        self._tracks = tracks
+        self._samples: list[Sample] = []
+        self._bytes = 0
+        self._since_90k: int | None = None  # DTS of the first sample seen
+        self._video_dts: int | None = None  # DTS of the last video sample, keyframe or not
+        self._kinds: set[MediaKind] = set()  # of the samples held
+        #: Frames that came before the first keyframe and can't be used.
+        self.frames_dropped = 0
+        #: Video has been coming for ``max_segment_duration`` without a keyframe.
+        self.starved_of_keyframes = False
+
+    def push(self, sample: Sample) -> list[Sample] | None:
+        """Take a sample.
+
+        Returns:
+            None while closed; when the gate opens, the samples to begin with, in order of
+            arrival. If there is video among them, the first video sample is a keyframe, and no
+            audio ends before it is presented.
+        """
+        if self._since_90k is None:
+            self._since_90k = sample.dts
+        kind = self._tracks[sample.track_id].kind
+        if kind is MediaKind.VIDEO:
+            self._video_dts = sample.dts
+        if kind is MediaKind.VIDEO and not sample.is_sync and kind not in self._kinds:
+            self.frames_dropped += 1
+        else:
+            self._kinds.add(kind)
+            self._samples.append(sample)
+            self._bytes += len(sample.data)
+        is_waiting = (
+            len(self._kinds) < len(MediaKind)
+            and sample.dts - self._since_90k < self._patience_90k(sample.dts)
+            and self._bytes < self._policy.max_segment_bytes
+        )
+        return None if is_waiting else self._open()
+
+    def _patience_90k(self, now_90k: int) -> int:
+        """Give how long to wait for the kind that is missing."""
+        if (
+            MediaKind.VIDEO not in self._kinds
+            and self._video_dts is not None
+            and now_90k - self._video_dts <= RECENT_90K
+        ):
+            # Video flows, only its keyframe is missing: no use in starting audio alone.
+            return self._policy.max_segment_duration_90k
+        return self._policy.track_wait_90k
+
+    def _open(self) -> list[Sample] | None:
+        video = next((s for s in self._samples if self._is_video(s)), None)
+        if video is None:
+            self.starved_of_keyframes = self._video_dts is not None
+            return self._samples or None
+        begin = video.pts
+        kept = [s for s in self._samples if self._is_video(s) or s.dts + s.duration > begin]
+        self.frames_dropped += len(self._samples) - len(kept)
+        return kept
+
+    def _is_video(self, sample: Sample) -> bool:
+        return self._tracks[sample.track_id].kind is MediaKind.VIDEO

@@ -1,0 +1,259 @@
+"""Put the times of all tracks on one continuous 90 kHz clock.
+
+Rules of this file:
+
+1. RTMP gives DTS and a signed composition offset; both are kept. DTS only moves to stay strictly
+   increasing, PTS is never moved against the other tracks (invariant 6 of design.md).
+2. A jump of the encoder's clock is repaired with ONE offset for all tracks, and is reported, so
+   that the packager writes a discontinuity. The one exception: a track whose own clock lies so far
+   from the others that no player could use it is moved next to them, and a note says so.
+3. Audio time comes from the number of samples, not from milliseconds: 1024 samples at 44.1 kHz
+   last 23.22 ms, and 23 ms in PTS are heard as pops in Safari. RTMP's time only steers it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hlsorigin.codecs.aac import AacConfig
+from hlsorigin.codecs.mp3 import Mp3Config
+from hlsorigin.media.note import Note
+from hlsorigin.media.sample import Sample
+from hlsorigin.media.timebase import RTMP_WRAP_90K, TIMESCALE, unwrap
+from hlsorigin.media.track import Track
+
+#: A step back of a track beyond this is a new clock; up to it, DTS is held until time catches up.
+MAX_BACKWARD_90K: Final = 300 * 90
+#: A step forward beyond this, or beyond 20 usual frames where frames are rarer, is a new clock.
+MAX_FORWARD_90K: Final = 3 * TIMESCALE
+_USUAL_FRAMES_FORWARD: Final = 20
+#: Before a track's usual frame duration is known: one frame in ten seconds must still pass.
+_FIRST_STEP_FORWARD_90K: Final = 30 * TIMESCALE
+#: Tracks whose clocks start further apart than this can't be meant to be.
+MAX_SKEW_90K: Final = 10 * TIMESCALE
+#: After a jump, the other tracks may go on in the old clock for this long (they are late).
+_LATE_90K: Final = 2 * TIMESCALE
+#: A track follows the jump of another with a step that is not one of its own frames.
+_FRAME_STEP_90K: Final = 200 * 90
+#: Hole left on our clock at a jump, so that no track's new samples fall among its old ones.
+_JUMP_HOLE_90K: Final = TIMESCALE
+#: Audio resumes at RTMP's time when that is ahead of the sample count by more than this: frames
+#: were lost. Peers use 500 ms; 100 ms keeps the lips in sync.
+AUDIO_GAP_90K: Final = 100 * 90
+#: Within this distance audio is steered by 1/512 of it per frame (inaudible, far above the drift
+#: of real clocks); beyond, by 1/16, which also follows an encoder that lies about its rate.
+_AUDIO_SOFT_90K: Final = 50 * 90
+
+
+class _TrackClock:
+    """Where one track stands."""
+
+    __slots__ = (
+        "count", "dts_shift_90k", "frame_samples", "frame_ticks_num", "last_dts", "last_placed",
+        "follows_by", "last_raw", "origin", "rate", "shift_90k", "usual_90k",
+    )  # fmt: skip
+
+    def __init__(self, track: Track) -> None:
+        self.last_raw: int | None = None  # unwrapped time as the encoder gave it
+        self.last_placed = 0  # the same on our clock, before it was made strictly increasing
+        self.last_dts = -1  # as given out
+        self.follows_by: int | None = None  # still in the clock before another track's jump
+        self.usual_90k = 0  # running mean of the frame duration; 0: not known yet
+        self.shift_90k = 0  # rule 2's exception
+        self.dts_shift_90k = 0  # how far DTS runs before the RTMP time, for negative offsets
+        self.origin: int | None = None  # audio: time of sample number 0
+        self.count = 0  # audio: frames since origin
+        self.rate = 0  # audio: samples per second; 0 for video
+        self.frame_samples = 0
+        self.configure(track)
+
+    def configure(self, track: Track) -> None:
+        """Take the frame duration of an audio track from its config."""
+        config = track.config
+        if isinstance(config, AacConfig):
+            rate, frame_samples = config.core_sample_rate, config.samples_per_frame
+        elif isinstance(config, Mp3Config):
+            rate, frame_samples = config.sample_rate, config.samples_per_frame
+        else:
+            rate, frame_samples = 0, 0
+        if (rate, frame_samples) != (self.rate, self.frame_samples):
+            self.rate, self.frame_samples = rate, frame_samples
+            self.origin = None
+        self.frame_ticks_num = frame_samples * TIMESCALE
+
+
+class Timeline:
+    """The clock of one publish.
+
+    Args:
+        start_90k: where the first sample is put; leaves room below for negative offsets and PCR.
+    """
+
+    def __init__(self, start_90k: int) -> None:
+        self._clocks: dict[int, _TrackClock] = {}
+        self._offset: int | None = None  # our clock minus the encoder's
+        self._frontier = start_90k  # end of the latest sample of any track
+        self._notes: list[Note] = []
+        #: How often a clock jumped.
+        self.jumps = 0
+
+    @property
+    def end_90k(self) -> int:
+        """End of the latest sample."""
+        return self._frontier
+
+    def take_notes(self) -> list[Note]:
+        """Give what was noticed since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def set_track(self, track: Track) -> None:
+        """Announce a track or its new config. Samples of other tracks are not accepted."""
+        clock = self._clocks.get(track.track_id)
+        if clock is None:
+            self._clocks[track.track_id] = _TrackClock(track)
+        else:
+            clock.configure(track)
+
+    def place(self, sample: Sample) -> bool:
+        """Rewrite the sample's times in place; see the rules at the top.
+
+        Returns:
+            True when the sample is the first of a new clock: a discontinuity comes before it.
+        """
+        clock = self._clocks[sample.track_id]
+        composition = sample.pts - sample.dts
+        raw = sample.dts
+        jumped = False
+        if clock.last_raw is None:
+            raw, placed = self._first_sample(clock, raw)
+        else:
+            raw = unwrap(raw, clock.last_raw, RTMP_WRAP_90K)
+            step = raw - clock.last_raw
+            placed = clock.last_placed + step
+            if clock.follows_by is not None:
+                placed = self._after_jump_of_another(clock, raw, step, placed)
+            elif not -MAX_BACKWARD_90K <= step <= MAX_FORWARD_90K:
+                placed, jumped = self._far_step(clock, raw, step)
+            elif step > 0:
+                usual = clock.usual_90k
+                clock.usual_90k = step if usual == 0 else (7 * usual + step) >> 3
+        clock.last_raw = raw
+        clock.last_placed = placed
+        if clock.rate:
+            self._place_audio(clock, sample, placed)
+        else:
+            self._place_video(clock, sample, placed, composition)
+        return jumped
+
+    def _first_sample(self, clock: _TrackClock, raw: int) -> tuple[int, int]:
+        """Give the unwrapped and the placed time of a track's first sample."""
+        if self._offset is None:
+            self._offset = self._frontier - raw
+            return raw, self._frontier
+        # The other track may have wrapped (or jumped) already: take the nearest reading.
+        raw = unwrap(raw, self._frontier - self._offset, RTMP_WRAP_90K)
+        placed = raw + self._offset
+        skew = placed - self._frontier
+        if abs(skew) > MAX_SKEW_90K:
+            clock.shift_90k = -skew
+            self._note_skew(skew)
+            placed = self._frontier
+        return raw, placed
+
+    def _far_step(self, clock: _TrackClock, raw: int, step: int) -> tuple[int, bool]:
+        """Decide about a step that is too long to be the next frame: (placed time, jumped)."""
+        assert self._offset is not None
+        placed = raw + self._offset + clock.shift_90k
+        if step > 0:
+            longest = _FIRST_STEP_FORWARD_90K if clock.usual_90k == 0 else 0
+            longest = max(longest, _USUAL_FRAMES_FORWARD * clock.usual_90k)
+            if step <= longest:
+                return placed, False  # frames are rare in this track
+            if abs(placed - self._frontier) <= MAX_FORWARD_90K:
+                return placed, False  # this track alone was silent
+        self._jump(clock, raw, step)
+        return self._frontier, True
+
+    def _jump(self, clock: _TrackClock, raw: int, step: int) -> None:
+        """Go on behind the frontier, all tracks with the same new offset."""
+        self._frontier += _JUMP_HOLE_90K
+        self._offset = self._frontier - raw - clock.shift_90k
+        self.jumps += 1
+        for each in self._clocks.values():
+            each.follows_by = None if each is clock else self._frontier + _LATE_90K
+        clock.origin = None
+        self._notes.append(
+            Note(
+                "timestamp_jump",
+                f"the encoder's timestamps jumped by {step / TIMESCALE:+.3f} s; "
+                "repaired with a discontinuity, audio and video by the same amount",
+            )
+        )
+
+    def _after_jump_of_another(self, clock: _TrackClock, raw: int, step: int, placed: int) -> int:
+        """Place a sample of a track that has not yet followed another track's jump."""
+        assert self._offset is not None and clock.follows_by is not None
+        frame = max(_FRAME_STEP_90K, 4 * clock.usual_90k)
+        if 0 <= step <= frame:
+            if self._frontier > clock.follows_by:
+                # It never jumped, so only the other track's clock did: keep them as they arrive.
+                clock.shift_90k += placed - (raw + self._offset + clock.shift_90k)
+                clock.follows_by = None
+            return placed
+        clock.follows_by = None
+        clock.origin = None
+        followed = raw + self._offset + clock.shift_90k
+        if abs(followed - self._frontier) > MAX_SKEW_90K:
+            clock.shift_90k += self._frontier - followed
+            self._note_skew(followed - self._frontier)
+            return self._frontier
+        return followed
+
+    def _note_skew(self, skew: int) -> None:
+        self._notes.append(
+            Note(
+                "tracks_apart",
+                f"audio and video timestamps are {skew / TIMESCALE:+.1f} s apart; "
+                "moved together: check the encoder's audio and video sources",
+            )
+        )
+
+    def _place_video(
+        self, clock: _TrackClock, sample: Sample, placed: int, composition: int
+    ) -> None:
+        if -composition > clock.dts_shift_90k:
+            # A frame shown before its decode time: decode all frames that much earlier, so that
+            # PTS stay as the encoder meant them (TS and CMAF want PTS >= DTS).
+            clock.dts_shift_90k = -composition
+        dts = placed - clock.dts_shift_90k
+        if dts <= clock.last_dts:
+            dts = clock.last_dts + 1
+        clock.last_dts = dts
+        sample.dts = dts
+        sample.pts = max(dts, placed + composition)
+        end = placed + clock.usual_90k
+        if end > self._frontier:
+            self._frontier = end
+
+    def _place_audio(self, clock: _TrackClock, sample: Sample, placed: int) -> None:
+        origin, rate, ticks = clock.origin, clock.rate, clock.frame_ticks_num
+        if origin is None:
+            origin = clock.origin = max(placed, clock.last_dts + 1)
+            clock.count = 0
+        dts = origin + clock.count * ticks // rate
+        ahead = placed - dts
+        if ahead > AUDIO_GAP_90K:
+            origin = clock.origin = dts = placed
+            clock.count = 0
+        elif ahead > 511 or ahead < -511:
+            gain = 512 if -_AUDIO_SOFT_90K < ahead < _AUDIO_SOFT_90K else 16
+            origin += max(int(ahead / gain), -ticks // rate // 2)
+            clock.origin = origin
+        clock.count += 1
+        sample.duration = origin + clock.count * ticks // rate - dts
+        clock.last_dts = dts
+        sample.dts = sample.pts = dts
+        end = dts + sample.duration
+        if end > self._frontier:
+            self._frontier = end

@@ -1,0 +1,208 @@
+"""Which streams there are, and who may publish on them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from hlsorigin.errors import StoreError, StreamBusy
+from hlsorigin.hls.muxer import Muxer
+from hlsorigin.live.clock import Clock
+from hlsorigin.live.publisher import Publisher, PublisherInfo
+from hlsorigin.live.stream import LiveStream, Numbering, StreamSettings, StreamState
+from hlsorigin.store.base import SegmentStore
+
+_log = structlog.stdlib.get_logger("hlsorigin.live")
+
+#: How often deadlines and retired segments are looked at.
+_HOUSEKEEPING_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class AppPolicy:
+    """What one app's streams take from the configuration."""
+
+    stream: StreamSettings
+    #: A second publisher takes the name over; otherwise it is refused.
+    takeover: bool
+
+
+class StreamHub:
+    """All live streams of this process.
+
+    Args:
+        policy_for: gives an app's policy.
+        make_muxer: makes a stream's muxer.
+    """
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        clock: Clock,
+        policy_for: Callable[[str], AppPolicy],
+        make_muxer: Callable[[], Muxer],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._policy_for = policy_for
+        self._make_muxer = make_muxer
+        self._streams: dict[str, LiveStream] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Withdrawn streams: how long their segments stay, and where their numbers stopped.
+        self._departing: dict[str, tuple[float, Numbering]] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    # ---- reading ---------------------------------------------------------------------------
+
+    def get(self, name: str) -> LiveStream | None:
+        """Give a stream by ``app/stream``."""
+        return self._streams.get(name)
+
+    def streams(self) -> Iterable[LiveStream]:
+        """Give all streams, in order of their names."""
+        return [self._streams[name] for name in sorted(self._streams)]
+
+    # ---- publishing ------------------------------------------------------------------------
+
+    def publish(self, name: str, info: PublisherInfo, on_end: Callable[[str], None]) -> Publisher:
+        """Start a publish.
+
+        Args:
+            name: ``app/stream``, validated.
+            on_end: called once when the hub takes the publish away, with the reason.
+
+        Raises:
+            StreamBusy: somebody publishes there and the policy is to refuse.
+        """
+        policy = self._policy_for(name.partition("/")[0])
+        stream = self._streams.get(name)
+        if stream is not None and stream.publisher is not None:
+            if not policy.takeover:
+                raise StreamBusy(
+                    f"{name} is being published by {stream.publisher.info.address} "
+                    "(publish.on_duplicate = reject)"
+                )
+            stream.publisher.end(f"taken over by {info.address}")
+        if stream is not None and stream.state is StreamState.ENDED:
+            stream.withdraw()
+            stream = self._add(name, policy, stream.successor_numbering())
+        elif stream is None:
+            stream = self._add(name, policy, self._numbering_for(name))
+        publisher = Publisher(stream, info, on_end, self._clock.monotonic_s())
+        stream.begin_publish(publisher)
+        return publisher
+
+    def _numbering_for(self, name: str) -> Numbering:
+        departed = self._departing.get(name)
+        if departed is not None:
+            return departed[1]
+        return Numbering.from_wallclock(self._clock.wallclock_s())
+
+    def _add(self, name: str, policy: AppPolicy, numbering: Numbering) -> LiveStream:
+        self._departing.pop(name, None)
+        self._stop(name)
+        stream = LiveStream(
+            name, policy.stream, self._store, self._make_muxer(), self._clock, numbering
+        )
+        self._streams[name] = stream
+        if self._group is not None:
+            self._start(stream)
+        return stream
+
+    def _start(self, stream: LiveStream) -> None:
+        assert self._group is not None
+        task = self._group.create_task(self._guard(stream), name=f"stream {stream.name}")
+        self._tasks[stream.name] = task
+
+    def _stop(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    async def _guard(self, stream: LiveStream) -> None:
+        """Run a stream; a bug in it ends that stream's publish, nothing else."""
+        while True:
+            try:
+                await stream.run()
+            except Exception:
+                _log.exception("stream_failed", stream=stream.name)
+                if stream.publisher is not None:
+                    stream.publisher.end("internal error")
+
+    # ---- running ---------------------------------------------------------------------------
+
+    async def recover(self) -> None:
+        """Bring back the streams that an earlier process left in the store."""
+        for name, recovered in (await self._store.recover()).items():
+            if recovered.ended or not recovered.segments:
+                continue
+            fresh = Numbering.from_wallclock(self._clock.wallclock_s())
+            numbering = Numbering(
+                fresh.epoch, recovered.media_sequence, recovered.discontinuity_sequence
+            )
+            policy = self._policy_for(name.partition("/")[0])
+            self._add(name, policy, numbering).restore(recovered)
+
+    async def run(self) -> None:
+        """Run the streams and their housekeeping until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for stream in self._streams.values():
+                self._start(stream)
+            try:
+                while True:
+                    await self.tick(self._clock.monotonic_s())
+                    await asyncio.sleep(_HOUSEKEEPING_S)
+            finally:
+                self._group = None
+
+    async def tick(self, now_s: float) -> None:
+        """Look at every deadline once."""
+        for stream in list(self._streams.values()):
+            try:
+                await self._tick_stream(stream, now_s)
+            except StoreError as error:
+                _log.error("store_error", stream=stream.name, detail=str(error))
+        try:
+            await self._store.sweep(now_s)
+            for name in [each for each, (until, _) in self._departing.items() if until <= now_s]:
+                del self._departing[name]
+                await self._store.remove_stream(name)
+        except StoreError as error:
+            _log.error("store_error", detail=str(error))
+
+    async def _tick_stream(self, stream: LiveStream, now_s: float) -> None:
+        publisher = stream.publisher
+        if publisher is not None:
+            idle_s = now_s - publisher.last_media_s
+            if idle_s >= stream.settings.idle_timeout_s:
+                publisher.end(f"no media for {idle_s:.0f} s (publish.idle_timeout)")
+            return
+        if now_s < stream.deadline_s or not stream.is_settled:
+            return
+        if stream.state is StreamState.INTERRUPTED and stream.window.segments:
+            await stream.end()
+        else:
+            self._depart(stream, now_s)
+
+    def _depart(self, stream: LiveStream, now_s: float) -> None:
+        """Take the playlist away; its segments stay for those who have just read it."""
+        until_s = now_s + stream.withdraw()
+        self._departing[stream.name] = (until_s, stream.successor_numbering())
+        self._stop(stream.name)
+        del self._streams[stream.name]
+        _log.info("stream_removed", stream=stream.name)
+
+    def end_all(self, reason: str) -> None:
+        """End every publish (shutdown): open segments are finished."""
+        for stream in self._streams.values():
+            if stream.publisher is not None:
+                stream.publisher.end(reason)
+
+    async def settle(self) -> None:
+        """Wait until everything finished is committed; the caller sets the deadline."""
+        for stream in list(self._streams.values()):
+            await stream.settle()

@@ -1,0 +1,96 @@
+"""The handle through which an ingest feeds a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hlsorigin.media.note import Note
+from hlsorigin.media.sample import Sample
+from hlsorigin.media.track import Track
+
+if TYPE_CHECKING:
+    from hlsorigin.live.stream import LiveStream
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherInfo:
+    """Who publishes, for the log and the API."""
+
+    #: ``rtmp``.
+    protocol: str
+    #: ``host:port`` of the peer.
+    address: str
+    #: What the encoder calls itself (RTMP: flashVer, or ``encoder`` of onMetaData).
+    encoder: str = ""
+
+
+class Publisher:
+    """One publish on one stream; made by ``StreamHub.publish``.
+
+    After ``close`` or after the stream took the publish away (``on_end`` was called), everything
+    written is ignored.
+    """
+
+    def __init__(
+        self,
+        stream: LiveStream,
+        info: PublisherInfo,
+        on_end: Callable[[str], None],
+        now_s: float,
+    ) -> None:
+        self.stream = stream
+        self.info = info
+        self._on_end = on_end
+        self._drained: Callable[[], None] | None = None
+        #: Monotonic time of the last media; ``idle_timeout`` counts from it.
+        self.last_media_s = now_s
+        self.is_open = True
+
+    def set_track(self, track: Track) -> None:
+        """Announce a track or its new config."""
+        if self.is_open:
+            self.stream.set_track(track)
+
+    def write(self, sample: Sample, wallclock_s: float) -> None:
+        """Hand over the next sample of an announced track."""
+        if self.is_open:
+            self.stream.write(sample, wallclock_s)
+
+    def note(self, note: Note) -> None:
+        """Report what the demuxer noticed."""
+        if self.is_open:
+            self.stream.note(note)
+
+    def data_event(self, name: str, values: Sequence[object]) -> None:
+        """Hand over a data event (onTextData, onCuePoint, onFI, ...)."""
+        if self.is_open:
+            self.stream.data_event(name, values)
+
+    @property
+    def is_congested(self) -> bool:
+        """The store is behind: read no more from the peer until ``when_drained`` calls."""
+        return self.is_open and self.stream.is_congested
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called once when the store has caught up, or the publish ended."""
+        self._drained = callback
+
+    def resume(self) -> None:
+        """Call what ``when_drained`` left; for the stream."""
+        callback, self._drained = self._drained, None
+        if callback is not None:
+            callback()
+
+    def close(self, reason: str) -> None:
+        """End the publish: the peer left. The stream waits for it to come back."""
+        if self.is_open:
+            self.is_open = False
+            self.stream.end_publish(self, reason)
+
+    def end(self, reason: str) -> None:
+        """Take the publish away (takeover, idle, store full, shutdown); the ingest is told."""
+        if self.is_open:
+            self.close(reason)
+            self._on_end(reason)

@@ -1,0 +1,41 @@
+"""Listening sockets."""
+
+from __future__ import annotations
+
+import socket
+
+from hlsorigin.settings_values import ListenAddress
+
+#: Connections the kernel keeps until we accept them; it caps the number at somaxconn.
+_BACKLOG = 4096
+
+
+def bind_socket(address: ListenAddress) -> socket.socket:
+    """Bind and listen.
+
+    ``""`` and ``::`` listen on IPv4 and IPv6 at once; peers on IPv4 then look like
+    ``::ffff:a.b.c.d``.
+
+    Raises:
+        OSError: the address is in use or not ours; the message names it.
+    """
+    is_ipv6 = ":" in address.host or not address.host
+    try:
+        sock = socket.create_server(
+            (address.host, address.port),
+            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+            backlog=_BACKLOG,
+            dualstack_ipv6=is_ipv6 and address.host in ("", "::") and socket.has_dualstack_ipv6(),
+        )
+    except OSError as error:
+        raise OSError(error.errno, f"{address}: {error.strerror}") from error
+    sock.setblocking(False)
+    return sock
+
+
+def url_host(sock: socket.socket) -> str:
+    """Give ``host:port`` under which a local program reaches a listening socket."""
+    host, port = sock.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,214 @@
+"""The admin listener: health, and the streams as JSON."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import hlsorigin
+from hlsorigin.live.hub import StreamHub
+from hlsorigin.live.stream import LiveStream
+from hlsorigin.media.timebase import TIMESCALE
+from hlsorigin.media.track import MediaKind, Track
+from hlsorigin.store.base import SegmentStore
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class AdminApp:
+    """Endpoints over the hub.
+
+    Args:
+        tokens: any of these as ``Authorization: Bearer`` opens ``/api``; none: open to all who
+            reach the listener (the settings allow that on loopback only).
+    """
+
+    def __init__(self, hub: StreamHub, store: SegmentStore, tokens: Sequence[str]) -> None:
+        self._hub = hub
+        self._store = store
+        self._tokens = [token.encode() for token in tokens]
+        #: ``starting``, ``ready`` or ``draining``.
+        self.phase = "starting"
+
+    def build(self) -> Starlette:
+        """Give the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route("/api/v1/version", self._guarded(self._version)),
+                Route("/api/v1/streams", self._guarded(self._streams)),
+                Route("/api/v1/streams/{app}/{name}", self._guarded(self._stream)),
+                Route(
+                    "/api/v1/streams/{app}/{name}/publisher",
+                    self._guarded(self._kick),
+                    methods=["DELETE"],
+                ),
+            ],
+            exception_handlers={HTTPException: _problem},
+        )
+
+    def _guarded(self, endpoint: _Endpoint) -> _Endpoint:
+        async def guarded(request: Request) -> Response:
+            if self._tokens and not self._is_authorized(request):
+                raise HTTPException(
+                    401, "a valid bearer token is needed", {"www-authenticate": "Bearer"}
+                )
+            return await endpoint(request)
+
+        return guarded
+
+    def _is_authorized(self, request: Request) -> bool:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = token.strip().encode()
+        matches = [hmac.compare_digest(given, each) for each in self._tokens]
+        return scheme.lower() == "bearer" and any(matches)
+
+    async def _healthz(self, request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def _readyz(self, request: Request) -> Response:
+        status = 200 if self.phase == "ready" else 503
+        return _json({"status": self.phase}, status)
+
+    async def _version(self, request: Request) -> Response:
+        return _json({"version": hlsorigin.__version__})
+
+    async def _streams(self, request: Request) -> Response:
+        items = [self._describe(stream) for stream in self._hub.streams()]
+        return _json({"items": items, "next": None})
+
+    async def _stream(self, request: Request) -> Response:
+        return _json(self._describe(self._find(request)))
+
+    async def _kick(self, request: Request) -> Response:
+        publisher = self._find(request).publisher
+        if publisher is None:
+            raise HTTPException(404, "nobody publishes on this stream")
+        publisher.end("kicked by the operator")
+        return Response(status_code=204)
+
+    def _find(self, request: Request) -> LiveStream:
+        stream = self._hub.get(f"{request.path_params['app']}/{request.path_params['name']}")
+        if stream is None:
+            raise HTTPException(404, "no such stream")
+        return stream
+
+    def _describe(self, stream: LiveStream) -> dict[str, Any]:
+        app, _, name = stream.name.partition("/")
+        usage = self._store.usage(stream.name)
+        return {
+            "app": app,
+            "name": name,
+            "state": stream.state.value,
+            "started_at": _time(stream.started_s),
+            "publishes": stream.publishes,
+            "publisher": _describe_publisher(stream),
+            "tracks": [_describe_track(track) for track in stream.tracks],
+            "ingest": _describe_ingest(stream),
+            "hls": _describe_window(stream),
+            "stored_bytes": usage.bytes,
+            "stored_resources": usage.resources,
+            "events": [
+                {
+                    "at": _time(each.wallclock_s),
+                    "code": each.note.code,
+                    "message": each.note.message,
+                }
+                for each in stream.notes
+            ],
+            "data_events": [
+                {"at": _time(each.wallclock_s), "name": each.name, "values": _plain(each.values)}
+                for each in stream.data_events
+            ],
+        }
+
+
+def _describe_publisher(stream: LiveStream) -> dict[str, Any] | None:
+    publisher = stream.publisher
+    if publisher is None:
+        return None
+    info = publisher.info
+    return {"protocol": info.protocol, "address": info.address, "encoder": info.encoder}
+
+
+def _describe_track(track: Track) -> dict[str, Any]:
+    config = track.config
+    described: dict[str, Any] = {"kind": track.kind.value, "codec": config.codec_string}
+    for field in ("width", "height", "sample_rate", "channels"):
+        value = getattr(config, field, None)
+        if value is not None:
+            described[field] = value
+    if track.kind is MediaKind.VIDEO:
+        rate = getattr(config, "frame_rate", None)
+        described["nominal_frame_rate"] = round(float(rate), 3) if rate else None
+    return described
+
+
+def _describe_ingest(stream: LiveStream) -> dict[str, Any] | None:
+    packager = stream.packager
+    if packager is None:
+        return None
+    interval = packager.segmenter.keyframe_interval_90k
+    return {
+        "samples": stream.samples_received,
+        "frames_dropped": packager.segmenter.frames_dropped,
+        "timestamp_jumps": packager.timestamp_jumps,
+        "keyframe_interval_s": round(interval / TIMESCALE, 3) if interval else None,
+        "frame_rate": round(float(stream.frame_rate), 3) if stream.frame_rate else None,
+    }
+
+
+def _describe_window(stream: LiveStream) -> dict[str, Any]:
+    segments = stream.window.segments
+    return {
+        "target_duration_s": stream.target_duration_s,
+        "media_sequence": stream.window.media_sequence,
+        "discontinuity_sequence": stream.window.discontinuity_sequence,
+        "segments": len(segments),
+        "window_s": round(sum(each.duration_90k for each in segments) / TIMESCALE, 3),
+        "last_segment_s": round(segments[-1].duration_90k / TIMESCALE, 3) if segments else None,
+        "bandwidth_bps": stream.meter.peak_bps,
+        "average_bandwidth_bps": stream.meter.average_bps,
+        "is_ended": stream.window.is_ended,
+    }
+
+
+def _plain(value: object) -> Any:
+    """Give AMF values as JSON; what JSON has no word for becomes text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and value - value != 0:  # NaN and infinities
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def _time(wallclock_s: float) -> str:
+    return datetime.fromtimestamp(wallclock_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _json(content: Any, status: int = 200) -> JSONResponse:
+    return JSONResponse(content, status, headers={"cache-control": "no-store"})
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    """Answer errors as problem+json (RFC 9457)."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse(
+        {"type": "about:blank", "title": error.detail, "status": error.status_code},
+        error.status_code,
+        headers={"cache-control": "no-store", **(error.headers or {})},
+        media_type="application/problem+json",
+    )
