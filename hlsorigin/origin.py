@@ -168,6 +168,12 @@ async def run(settings: Settings, on_ready: Callable[[Addresses], None] | None =
         SettingsError, StoreError: see ``Origin``.
     """
     origin = Origin(settings)
+    stop_on_signals(origin)
+    await origin.run(on_ready)
+
+
+def stop_on_signals(origin: Origin) -> None:
+    """Have SIGTERM and SIGINT stop an origin; a second signal ends the process at once."""
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
@@ -177,7 +183,6 @@ async def run(settings: Settings, on_ready: Callable[[Addresses], None] | None =
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    await origin.run(on_ready)
 
 
 def _rtmp_options(settings: Settings) -> RtmpOptions:

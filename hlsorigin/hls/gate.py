@@ -24,27 +24,30 @@ class TrackGate:
         self._tracks = tracks
         self._samples: list[Sample] = []
         self._bytes = 0
-        self._since_90k: int | None = None  # DTS of the first sample seen
-        self._video_dts: int | None = None  # DTS of the last video sample, keyframe or not
+        self._since_90k: int | None = None  # when the first sample came
+        self._video_90k: int | None = None  # when the last video sample came, keyframe or not
         self._kinds: set[MediaKind] = set()  # of the samples held
         #: Frames that came before the first keyframe and can't be used.
         self.frames_dropped = 0
         #: Video has been coming for ``max_segment_duration`` without a keyframe.
         self.starved_of_keyframes = False
 
-    def push(self, sample: Sample) -> list[Sample] | None:
+    def push(self, sample: Sample, now_90k: int) -> list[Sample] | None:
         """Take a sample.
 
+        Args:
+            now_90k: the latest DTS of any track: time as it passes at the encoder, also when the
+                clocks of its tracks lie apart.
         Returns:
             None while closed; when the gate opens, the samples to begin with, in order of
             arrival. If there is video among them, the first video sample is a keyframe, and no
             audio ends before it is presented.
         """
         if self._since_90k is None:
-            self._since_90k = sample.dts
+            self._since_90k = now_90k
         kind = self._tracks[sample.track_id].kind
         if kind is MediaKind.VIDEO:
-            self._video_dts = sample.dts
+            self._video_90k = now_90k
         if kind is MediaKind.VIDEO and not sample.is_sync and kind not in self._kinds:
             self.frames_dropped += 1
         else:
@@ -53,7 +56,7 @@ class TrackGate:
             self._bytes += len(sample.data)
         is_waiting = (
             len(self._kinds) < len(MediaKind)
-            and sample.dts - self._since_90k < self._patience_90k(sample.dts)
+            and now_90k - self._since_90k < self._patience_90k(now_90k)
             and self._bytes < self._policy.max_segment_bytes
         )
         return None if is_waiting else self._open()
@@ -62,8 +65,8 @@ class TrackGate:
         """Give how long to wait for the kind that is missing."""
         if (
             MediaKind.VIDEO not in self._kinds
-            and self._video_dts is not None
-            and now_90k - self._video_dts <= RECENT_90K
+            and self._video_90k is not None
+            and now_90k - self._video_90k <= RECENT_90K
         ):
             # Video flows, only its keyframe is missing: no use in starting audio alone.
             return self._policy.max_segment_duration_90k
@@ -72,7 +75,7 @@ class TrackGate:
     def _open(self) -> list[Sample] | None:
         video = next((s for s in self._samples if self._is_video(s)), None)
         if video is None:
-            self.starved_of_keyframes = self._video_dts is not None
+            self.starved_of_keyframes = self._video_90k is not None
             return self._samples or None
         begin = video.pts
         kept = [s for s in self._samples if self._is_video(s) or s.dts + s.duration > begin]

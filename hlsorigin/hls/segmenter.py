@@ -110,7 +110,8 @@ class Segmenter:
         self._cutting_id = 0  # the track at whose samples segments are cut
         self._gate: TrackGate | None = TrackGate(policy, self._tracks)  # None: open segment
         self._open = _OpenSegment(0, 0)
-        self._seen: dict[int, int] = {}  # DTS of the last sample of each track
+        self._now_90k = 0  # latest DTS of any track
+        self._seen: dict[int, int] = {}  # when the last sample of each track came
         self._discontinuity = discontinuity  # before the next segment
         self._new_timeline = True  # likewise
         self._first_done = False  # a segment was given out
@@ -122,6 +123,10 @@ class Segmenter:
         self.target_duration_s = target_duration_s
         #: Frames that could not be used (before the first keyframe, after a jump, ...).
         self.frames_dropped = 0
+
+    @property
+    def _cuts_at_video(self) -> bool:
+        return self._tracks[self._cutting_id].kind is MediaKind.VIDEO
 
     @property
     def keyframe_interval_90k(self) -> int:
@@ -145,7 +150,9 @@ class Segmenter:
             jumped: the timeline is broken before it.
         """
         track_id = sample.track_id
-        self._seen[track_id] = sample.dts
+        if sample.dts > self._now_90k:
+            self._now_90k = sample.dts
+        self._seen[track_id] = self._now_90k
         out: list[SegmentReady] = []
         if jumped:
             out = self._restart(self._end())
@@ -155,7 +162,7 @@ class Segmenter:
                 out += self._take_newcomer(sample)
             elif track_id == self._cutting_id:
                 out += self._cut_if_due(sample)
-            elif self._video_stands_still(sample):
+            elif self._video_stands_still():
                 out += self._restart(self._end())
         if self._gate is not None:
             return out + self._wait(self._gate, sample)
@@ -183,7 +190,7 @@ class Segmenter:
         return out
 
     def _wait(self, gate: TrackGate, sample: Sample) -> list[SegmentReady]:
-        samples = gate.push(sample)
+        samples = gate.push(sample, self._now_90k)
         if gate.starved_of_keyframes:
             self._note_missing_keyframe()
         if samples is None:
@@ -214,11 +221,11 @@ class Segmenter:
         self.frames_dropped += 1  # audio waits for the next cut, video for a keyframe
         return []
 
-    def _has_newcomer(self, now_90k: int) -> bool:
+    def _has_newcomer(self) -> bool:
         """Say whether a track that the segment doesn't carry has been sending lately."""
         return any(
             track not in self._active
-            and now_90k - self._seen.get(track_id, -RECENT_90K - 1) <= RECENT_90K
+            and self._now_90k - self._seen.get(track_id, -RECENT_90K - 1) <= RECENT_90K
             for track_id, track in self._tracks.items()
         )
 
@@ -235,7 +242,7 @@ class Segmenter:
         if elapsed > limit:
             return self._break(elapsed)
         if sample.is_sync and self._is_due(elapsed, limit):
-            if self._has_newcomer(sample.dts):
+            if self._has_newcomer():
                 return self._restart(self._end(sample), self._carry(sample))
             return self._cut(sample)
         if not self._must_cut(sample, elapsed, limit):
@@ -244,7 +251,8 @@ class Segmenter:
 
     def _is_due(self, elapsed_90k: int, limit_90k: int) -> bool:
         """Say whether to cut at this keyframe (or audio frame)."""
-        if elapsed_90k >= self._policy.segment_duration_90k - _EARLY_KEYFRAME_90K:
+        early = _EARLY_KEYFRAME_90K if self._cuts_at_video else 0
+        if elapsed_90k >= self._policy.segment_duration_90k - early:
             return True
         if self.target_duration_s is None or not self._gops_90k:
             return False
@@ -287,11 +295,13 @@ class Segmenter:
         )
         return self._restart(self._end())
 
-    def _video_stands_still(self, audio: Sample) -> bool:
-        """Say whether audio has run into the bound while no picture came."""
-        silent = audio.dts - self._seen[self._cutting_id]
-        elapsed = audio.dts + audio.duration - self._open.start_90k
-        return silent > RECENT_90K and elapsed > self._limit_90k()
+    def _video_stands_still(self) -> bool:
+        """Say whether time has run into the bound while no picture came."""
+        silent = self._now_90k - self._seen[self._cutting_id]
+        last = self._open.last.get(self._cutting_id)
+        if silent <= RECENT_90K or last is None:
+            return False
+        return last.dts + silent - self._open.start_90k > self._limit_90k()
 
     # ---- ending ----------------------------------------------------------------------------
 
@@ -351,12 +361,12 @@ class Segmenter:
             audio_end = other.dts + other.duration
             if audio_end > end + _AUDIO_TAIL_90K:
                 end = audio_end
-        return end
+        return min(end, segment.start_90k + self._limit_90k())
 
     def _mux(self, samples: list[Sample], duration_90k: int) -> SegmentReady:
         cutting_id = self._cutting_id
         frames = [sample for sample in samples if sample.track_id == cutting_id]
-        is_video = self._tracks[cutting_id].kind is MediaKind.VIDEO
+        is_video = self._cuts_at_video
         others = len(samples) - len(frames)
         return SegmentReady(
             data=self._muxer.mux(samples, starts_segment=True),

@@ -30,13 +30,16 @@ _USUAL_FRAMES_FORWARD: Final = 20
 #: Before a track's usual frame duration is known: one frame in ten seconds must still pass.
 _FIRST_STEP_FORWARD_90K: Final = 30 * TIMESCALE
 #: Tracks whose clocks start further apart than this can't be meant to be.
-MAX_SKEW_90K: Final = 10 * TIMESCALE
+MAX_SKEW_90K: Final = 3 * TIMESCALE
 #: After a jump, the other tracks may go on in the old clock for this long (they are late).
 _LATE_90K: Final = 2 * TIMESCALE
 #: A track follows the jump of another with a step that is not one of its own frames.
 _FRAME_STEP_90K: Final = 200 * 90
 #: Hole left on our clock at a jump, so that no track's new samples fall among its old ones.
 _JUMP_HOLE_90K: Final = TIMESCALE
+#: Composition offsets beyond these are broken: 16 reordered frames at 1 fps still pass.
+_MAX_COMPOSITION_90K: Final = 20 * TIMESCALE
+_MIN_COMPOSITION_90K: Final = -2 * TIMESCALE
 #: Audio resumes at RTMP's time when that is ahead of the sample count by more than this: frames
 #: were lost. Peers use 500 ms; 100 ms keeps the lips in sync.
 AUDIO_GAP_90K: Final = 100 * 90
@@ -94,6 +97,7 @@ class Timeline:
         self._offset: int | None = None  # our clock minus the encoder's
         self._frontier = start_90k  # end of the latest sample of any track
         self._notes: list[Note] = []
+        self._noted_composition = False
         #: How often a clock jumped.
         self.jumps = 0
 
@@ -210,6 +214,17 @@ class Timeline:
             return self._frontier
         return followed
 
+    def _note_composition(self, composition: int) -> None:
+        if not self._noted_composition:
+            self._noted_composition = True
+            self._notes.append(
+                Note(
+                    "bad_composition_time",
+                    f"a composition offset of {composition / TIMESCALE:.1f} s can't be meant; "
+                    "such offsets are taken as 0",
+                )
+            )
+
     def _note_skew(self, skew: int) -> None:
         self._notes.append(
             Note(
@@ -222,6 +237,9 @@ class Timeline:
     def _place_video(
         self, clock: _TrackClock, sample: Sample, placed: int, composition: int
     ) -> None:
+        if not _MIN_COMPOSITION_90K <= composition <= _MAX_COMPOSITION_90K:
+            self._note_composition(composition)
+            composition = 0
         if -composition > clock.dts_shift_90k:
             # A frame shown before its decode time: decode all frames that much earlier, so that
             # PTS stay as the encoder meant them (TS and CMAF want PTS >= DTS).

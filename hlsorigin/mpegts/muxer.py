@@ -1,0 +1,307 @@
+"""Samples in, MPEG-TS segments out: ``hls.muxer.Muxer`` for MPEG-TS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hlsorigin.codecs.aac import AacConfig
+from hlsorigin.codecs.h264 import AvcConfig
+from hlsorigin.codecs.mp3 import Mp3Config
+from hlsorigin.errors import CodecError, Unsupported
+from hlsorigin.media.sample import Sample
+from hlsorigin.media.timebase import TICKS_PER_MS
+from hlsorigin.media.track import MediaKind, Track
+from hlsorigin.mpegts.packet import (
+    COUNTER_MODULUS,
+    DISCONTINUITY,
+    PAT_PID,
+    PCR_FLAG,
+    RANDOM_ACCESS,
+    PidPackets,
+    pcr_field,
+)
+from hlsorigin.mpegts.pcr import PCR_LEAD_90K, PcrClock
+from hlsorigin.mpegts.pes import (
+    AUDIO_HEADER_LENGTH,
+    MAX_PES_LENGTH,
+    annexb_parameter_sets,
+    audio_pes,
+    video_pes,
+)
+from hlsorigin.mpegts.psi import VERSION_MODULUS, Pat, Pmt, PmtStream, StreamType, section_packets
+
+TRANSPORT_STREAM_ID: Final = 1
+PROGRAM_NUMBER: Final = 1
+PMT_PID: Final = 0x1000
+#: The first track of each kind has this PID, whatever the other tracks are, so that a counter goes
+#: on when a track falls silent. Further tracks follow from ``_FIRST_OTHER_PID`` on.
+VIDEO_PID: Final = 0x100
+AUDIO_PID: Final = 0x101
+_FIRST_OTHER_PID: Final = 0x102
+
+#: Audio frames of this much time share a PES: one PES per frame would spend a fifth of 128 kbit/s
+#: on headers and stuffing.
+_AUDIO_PES_90K: Final = 170 * TICKS_PER_MS
+#: Without video each audio PES carries a PCR, which is due every 100 ms.
+_AUDIO_ONLY_PES_90K: Final = 80 * TICKS_PER_MS
+#: Only a PES's first frame has a PTS; players count on from there. A frame further off than this
+#: from where they'd count it begins a new PES. ``hls.timeline`` rounds by one tick and steers by up
+#: to eight per frame.
+_CONTIGUOUS_90K: Final = 45
+#: Parts that don't open a segment repeat PAT and PMT after this much media.
+_PSI_INTERVAL_90K: Final = 500 * TICKS_PER_MS
+
+
+class _AudioUnit:
+    """Audio frames in a row that share a PES."""
+
+    __slots__ = ("dts", "duration", "frames", "payload_bytes", "pts", "track_id")
+
+    def __init__(self, first: Sample) -> None:
+        self.track_id = first.track_id
+        self.dts = first.dts
+        self.pts = first.pts
+        self.duration = 0  # sum over the frames
+        self.payload_bytes = 0
+        self.frames: list[bytes] = []  # in pieces: header, frame, header, frame, ...
+
+    def accepts(self, sample: Sample, size: int, limit_90k: int) -> bool:
+        """Say whether a frame of ``size`` bytes may follow."""
+        return (
+            -_CONTIGUOUS_90K <= sample.pts - self.pts - self.duration <= _CONTIGUOUS_90K
+            and self.duration + sample.duration <= limit_90k
+            and AUDIO_HEADER_LENGTH + self.payload_bytes + size <= MAX_PES_LENGTH
+        )
+
+
+class _TsStream:
+    """What the muxer knows of one track."""
+
+    __slots__ = ("adts", "packets", "parameter_sets", "pid", "stream_type", "track")
+
+    def __init__(self, track: Track, pid: int, packets: PidPackets) -> None:
+        self.track = track
+        self.pid = pid
+        self.packets = packets
+        config = track.config
+        self.stream_type = stream_type_of(track)
+        #: Makes the ADTS header of each frame; None for MP3, whose frames have their own.
+        self.adts = config if isinstance(config, AacConfig) else None
+        #: In front of every IDR picture; empty for audio.
+        self.parameter_sets = (
+            annexb_parameter_sets(config.sps, config.pps) if isinstance(config, AvcConfig) else b""
+        )
+
+
+def stream_type_of(track: Track) -> StreamType:
+    """Give the stream_type of a track's codec (spec.md rule 63).
+
+    Raises:
+        Unsupported: MPEG-TS can't carry the codec, or not with these parameters.
+    """
+    config = track.config
+    if isinstance(config, AvcConfig):
+        return StreamType.AVC
+    if isinstance(config, AacConfig):
+        config.check_adts()
+        return StreamType.ADTS
+    if isinstance(config, Mp3Config):
+        return StreamType(config.stream_type)
+    raise Unsupported(
+        f"{type(config).__name__.removesuffix('Config')} can't be carried in MPEG-TS here; "
+        'set hls.container = "fmp4"'
+    )
+
+
+class TsMuxer:
+    """The transport stream of one live stream, over all its segments and publishes.
+
+    Keeps continuity counters, PCR and the PMT's version (invariant: a player that reads all
+    segments in a row sees one transport stream).
+
+    Spec: ISO/IEC 13818-1, RFC 8216 3.2; spec.md rules 50 to 65.
+    """
+
+    media_type: Final = "video/mp2t"
+    file_extension: Final = "ts"
+
+    def __init__(self) -> None:
+        self._tracks: tuple[Track, ...] | None = None
+        self._streams: dict[int, _TsStream] = {}  # by track_id
+        self._packets: dict[int, PidPackets] = {}  # by PID; outlives the tracks
+        self._pcr_track_id = 0
+        self._clock = PcrClock()
+        pat = Pat(TRANSPORT_STREAM_ID, 0, ((PROGRAM_NUMBER, PMT_PID),))
+        self._pat_packets = section_packets(PAT_PID, pat.serialize())  # by counter
+        self._pmt_packets: Sequence[bytes] = ()  # by counter
+        self._pmt_version = -1
+        self._psi_counter = 0  # of PAT and PMT, which always go together
+        self._psi_dts = 0  # when they were sent last
+        self._psi_due = True
+
+    def check_track(self, track: Track) -> None:
+        """Refuse a track that MPEG-TS can't carry.
+
+        Raises:
+            Unsupported: with a sentence that names the codec.
+        """
+        stream_type_of(track)
+
+    def set_tracks(self, tracks: Sequence[Track]) -> None:
+        """Say which tracks the following segments carry, at least one.
+
+        The PMT's version grows when a codec, a configuration or the set of tracks changed.
+
+        Raises:
+            Unsupported: as ``check_track``; nothing has changed then.
+        """
+        if tuple(tracks) == self._tracks:
+            return
+        pids = _assign_pids(tracks)
+        streams = {
+            track.track_id: _TsStream(track, pid, self._packets.get(pid) or PidPackets(pid))
+            for track, pid in zip(tracks, pids, strict=True)
+        }
+        self._tracks = tuple(tracks)
+        self._streams = streams
+        self._packets.update((each.pid, each.packets) for each in streams.values())
+        by_pid = sorted(streams.values(), key=lambda each: each.pid)
+        clock_stream = by_pid[0]  # video where there is video
+        self._pcr_track_id = clock_stream.track.track_id
+        self._pmt_version = (self._pmt_version + 1) % VERSION_MODULUS
+        entries = tuple(PmtStream(each.stream_type, each.pid) for each in by_pid)
+        pmt = Pmt(PROGRAM_NUMBER, self._pmt_version, clock_stream.pid, entries)
+        self._pmt_packets = section_packets(PMT_PID, pmt.serialize())
+        self._psi_due = True
+
+    def init_section(self) -> bytes | None:
+        """Give None: PAT and PMT open each segment."""
+        return None
+
+    def mux(self, samples: Sequence[Sample], *, starts_segment: bool) -> bytes:
+        """Give the packets of the samples; no PES crosses the end.
+
+        Args:
+            samples: of the tracks set, in order of ``dts`` over all tracks, with their durations.
+            starts_segment: PAT and PMT come first. Otherwise only when 500 ms have passed, or the
+                tracks have changed.
+        Raises:
+            CodecError: the NAL units of a video sample don't fill it, an audio frame is too long
+                for a PES or for ADTS.
+        """
+        out: list[bytes] = []
+        psi_due = self._psi_due or samples[0].dts - self._psi_dts > _PSI_INTERVAL_90K
+        if starts_segment or psi_due:
+            self._write_psi(samples[0].dts, out)
+        last_clock_dts = max(
+            (each.dts for each in samples if each.track_id == self._pcr_track_id),
+            default=samples[0].dts - 1,
+        )
+        announced = set(self._streams) if starts_segment else set()
+        for unit in self._units(samples):
+            opens = unit.track_id in announced
+            announced.discard(unit.track_id)
+            if unit.track_id == self._pcr_track_id:
+                adaptation = self._clock_adaptation(unit.dts, out)
+                self._clock.extend(unit.duration)
+            else:
+                adaptation = b""
+                self._write_clock(unit.dts, unit.dts <= last_clock_dts, out)
+            self._write_unit(unit, adaptation, opens, out)
+        self._fill_clock(self._clock.end_90k, out)
+        return b"".join(out)
+
+    # ---- elementary streams ----------------------------------------------------------------
+
+    def _units(self, samples: Sequence[Sample]) -> list[Sample | _AudioUnit]:
+        """Give what becomes one PES each, in order of the first DTS."""
+        units: list[Sample | _AudioUnit] = []
+        open_units: dict[int, _AudioUnit] = {}  # by track_id
+        has_video = any(each.track.kind is MediaKind.VIDEO for each in self._streams.values())
+        limit = _AUDIO_PES_90K if has_video else _AUDIO_ONLY_PES_90K
+        for sample in samples:
+            stream = self._streams[sample.track_id]
+            if stream.track.kind is MediaKind.VIDEO:
+                units.append(sample)
+                continue
+            frame = sample.data
+            header = stream.adts.adts_header(len(frame)) if stream.adts else b""
+            size = len(header) + len(frame)
+            unit = open_units.get(sample.track_id)
+            if unit is None or not unit.accepts(sample, size, limit):
+                if AUDIO_HEADER_LENGTH + size > MAX_PES_LENGTH:
+                    raise CodecError(f"audio frame of {size} bytes")
+                unit = open_units[sample.track_id] = _AudioUnit(sample)
+                units.append(unit)
+            unit.frames += (header, frame)
+            unit.payload_bytes += size
+            unit.duration += sample.duration
+        return units
+
+    def _write_unit(
+        self, unit: Sample | _AudioUnit, adaptation: bytes, opens: bool, out: list[bytes]
+    ) -> None:
+        stream = self._streams[unit.track_id]
+        if isinstance(unit, _AudioUnit):
+            pes: bytes | bytearray = audio_pes(unit.frames, unit.payload_bytes, unit.pts)
+            is_random_access = opens
+        else:
+            pes = video_pes(unit, stream.parameter_sets)
+            is_random_access = unit.is_sync
+        if is_random_access:
+            flags = adaptation[0] if adaptation else 0
+            adaptation = bytes((flags | RANDOM_ACCESS,)) + adaptation[1:]
+        stream.packets.packetize(pes, out, adaptation)
+
+    # ---- tables and clock ------------------------------------------------------------------
+
+    def _write_psi(self, dts_90k: int, out: list[bytes]) -> None:
+        out += (self._pat_packets[self._psi_counter], self._pmt_packets[self._psi_counter])
+        self._psi_counter = (self._psi_counter + 1) % COUNTER_MODULUS
+        self._psi_dts = dts_90k
+        self._psi_due = False
+
+    def _clock_adaptation(self, dts_90k: int, out: list[bytes]) -> bytes:
+        """Give flags and PCR for a packet that begins a unit on the PCR's PID."""
+        flags = PCR_FLAG
+        if self._clock.jumps_at(dts_90k):
+            # 2.4.3.4: a new time base is announced; the stream's first PCR breaks with nothing.
+            flags |= DISCONTINUITY if self._clock.has_started else 0
+        else:
+            self._fill_clock(dts_90k - PCR_LEAD_90K, out)
+        return bytes((flags,)) + pcr_field(self._clock.stamp(dts_90k))
+
+    def _write_clock(self, dts_90k: int, may_follow: bool, out: list[bytes]) -> None:
+        """Write the PCR that is due before a unit on another PID.
+
+        Args:
+            may_follow: False behind the last frame of the PCR's track: the next segment may begin
+                with an earlier DTS, because audio is cut by PTS, so PCR stays within the frame.
+        """
+        if self._clock.jumps_at(dts_90k):
+            discontinuity = self._clock.has_started
+            base = self._clock.stamp(dts_90k)
+            packets = self._streams[self._pcr_track_id].packets
+            out.append(packets.clock_packet(base, discontinuity=discontinuity))
+            return
+        due = dts_90k - PCR_LEAD_90K
+        self._fill_clock(due if may_follow else min(due, self._clock.end_90k), out)
+
+    def _fill_clock(self, until_90k: int, out: list[bytes]) -> None:
+        """Write packets with nothing but a PCR, so that one at ``until_90k`` is not too late."""
+        packets = self._streams[self._pcr_track_id].packets
+        out += [
+            packets.clock_packet(base, discontinuity=False) for base in self._clock.fill(until_90k)
+        ]
+
+
+def _assign_pids(tracks: Sequence[Track]) -> list[int]:
+    pids: list[int] = []
+    other = _FIRST_OTHER_PID
+    for track in tracks:
+        pid = VIDEO_PID if track.kind is MediaKind.VIDEO else AUDIO_PID
+        if pid in pids:
+            pid, other = other, other + 1
+        pids.append(pid)
+    return pids

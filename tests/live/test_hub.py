@@ -1,0 +1,263 @@
+"""live.hub and live.stream: publishes, grace, takeover, numbering, retention."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hlsorigin.errors import StreamBusy
+from hlsorigin.hls.window import Segment
+from hlsorigin.live.stream import StreamState
+from hlsorigin.media.note import Note
+from hlsorigin.store.memory import MemoryStore
+from tests.support.hls_checker import LivePlaylistChecker
+from tests.support.live import INFO, live_rig
+from tests.support.media import video_track
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def msns(segments: tuple[Segment, ...]) -> list[int]:
+    return [segment.msn for segment in segments]
+
+
+async def test_segments_are_listed_and_fetchable() -> None:
+    """Invariant 1: a playlist never names what the store cannot serve now."""
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        assert rig.stream().state is StreamState.STARTING
+        assert rig.stream().media_playlist is None
+        await rig.write_seconds(publisher, 9)
+        assert rig.stream().state is StreamState.LIVE
+        uris = re.findall(r"^v0-.*$", rig.text(), re.M)
+        assert len(uris) == 4
+        for uri in uris:
+            assert await rig.store.get("live/a", uri) is not None
+
+
+async def test_entry_says_what_is_in_the_stream() -> None:
+    async with live_rig() as rig:
+        await rig.write_seconds(rig.publish(), 5)
+        entry, alias = rig.stream().entry, rig.stream().entry_alias
+        assert entry is not None
+        assert alias is not None
+        text = entry.body.decode()
+        assert 'CODECS="avc1.64001f,mp4a.40.2"' in text
+        assert "RESOLUTION=1280x720" in text
+        assert "FRAME-RATE=25.000" in text
+        assert text.endswith("\nv0.m3u8\n")
+        assert alias.body.decode().endswith("\na/v0.m3u8\n")
+        assert entry.etag != entry.gzip_etag != alias.etag
+
+
+async def test_playlist_keeps_the_rules_over_time() -> None:
+    checker = LivePlaylistChecker()
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        for second in range(0, 60, 2):
+            await rig.write_seconds(publisher, 2, start_ms=second * 1000)
+            if rig.stream().media_playlist is not None:
+                checker.feed(rig.text())
+
+
+async def test_reconnect_within_the_grace_goes_on_behind_a_discontinuity() -> None:
+    """Invariant 4, and peers' most frequent complaint: the playlist stays, numbers go on."""
+    checker = LivePlaylistChecker()
+    async with live_rig() as rig:
+        first = rig.publish()
+        await rig.write_seconds(first, 9)
+        checker.feed(rig.text())
+        first.close("connection lost")
+        await rig.hub.settle()
+        rig.clock.advance(20)
+        await rig.tick()
+        assert rig.stream().state is StreamState.INTERRUPTED
+        checker.feed(rig.text())
+        assert "ENDLIST" not in rig.text()
+        await rig.write_seconds(rig.publish(), 9)
+        checker.feed(rig.text())
+        assert rig.text().count("#EXT-X-DISCONTINUITY\n") == 1
+        assert rig.stream().publishes == 2
+
+
+async def test_dates_after_a_reconnect_follow_the_wall_clock() -> None:
+    """Spec.md 41: encoder restarts re-anchor the date at the discontinuity."""
+    async with live_rig() as rig:
+        first = rig.publish()
+        await rig.write_seconds(first, 4)
+        first.close("connection lost")
+        rig.clock.advance(10)
+        await rig.write_seconds(rig.publish(), 5)
+        segments = rig.stream().window.segments
+        resumed = next(segment for segment in segments if segment.discontinuity)
+        before = segments[segments.index(resumed) - 1]
+        hole_s = (resumed.program_date_90k - before.program_date_90k - before.duration_90k) / 90_000
+        assert 9.5 < hole_s < 10.5
+
+
+async def test_stream_ends_after_the_grace_then_goes() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 9)
+        publisher.close("connection closed")
+        await rig.hub.settle()
+        names = [segment.name for segment in rig.stream().window.segments]
+        rig.clock.advance(30)
+        await rig.tick()
+        assert rig.stream().state is StreamState.ENDED
+        assert rig.text().endswith("#EXT-X-ENDLIST\n")
+        rig.clock.advance(60)
+        await rig.tick()
+        assert rig.hub.get("live/a") is None
+        assert all([await rig.store.get("live/a", name) for name in names])
+        rig.clock.advance(30)
+        await rig.tick()
+        assert not any([await rig.store.get("live/a", name) for name in names])
+        assert rig.store.usage().bytes == 0
+
+
+async def test_publish_after_the_end_is_a_new_playlist_with_higher_numbers() -> None:
+    """Once ENDLIST is written nothing may change: a later publish is a new epoch."""
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 9)
+        publisher.close("connection closed")
+        await rig.hub.settle()
+        old = rig.stream()
+        last, sequence = old.window.next_msn - 1, old.window.discontinuity_sequence
+        name = old.window.segments[-1].name
+        rig.clock.advance(31)
+        await rig.tick()
+        publisher = rig.publish()
+        assert rig.stream().media_playlist is None
+        await rig.write_seconds(publisher, 5)
+        fresh = rig.stream()
+        assert "ENDLIST" not in rig.text()
+        assert fresh.window.media_sequence > last
+        assert fresh.window.discontinuity_sequence > sequence
+        assert not fresh.window.segments[0].discontinuity
+        assert fresh.window.segments[0].name.split("-")[1] != name.split("-")[1]
+        assert await rig.store.get("live/a", name) is not None
+
+
+async def test_takeover_ends_the_first_publisher_and_numbers_go_on() -> None:
+    checker = LivePlaylistChecker()
+    async with live_rig() as rig:
+        first = rig.publish()
+        await rig.write_seconds(first, 5)
+        checker.feed(rig.text())
+        second = rig.publish()
+        assert rig.ended == ["taken over by 192.0.2.7:50000"]
+        assert not first.is_open
+        await rig.write_seconds(first, 5, start_ms=5000)  # ignored
+        await rig.write_seconds(second, 5)
+        checker.feed(rig.text())
+        assert rig.text().count("#EXT-X-DISCONTINUITY\n") == 1
+        assert rig.stream().publisher is second
+
+
+async def test_second_publisher_is_refused_when_asked_so() -> None:
+    async with live_rig(takeover=False) as rig:
+        first = rig.publish()
+        with pytest.raises(StreamBusy, match=r"live/a is being published by 192\.0\.2\.7"):
+            rig.hub.publish("live/a", INFO, rig.ended.append)
+        assert first.is_open
+        first.close("connection closed")
+        assert rig.publish().is_open
+
+
+async def test_silent_publisher_is_ended_and_the_name_is_free() -> None:
+    """Half-open publishers are found by publish.idle_timeout and never block the name."""
+    async with live_rig(takeover=False) as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 3)
+        rig.clock.advance(9)
+        await rig.tick()
+        assert publisher.is_open
+        rig.clock.advance(2)
+        await rig.tick()
+        assert not publisher.is_open
+        assert "publish.idle_timeout" in rig.ended[0]
+        rig.publish()
+
+
+async def test_removed_segments_stay_fetchable() -> None:
+    """Invariant 2: for their own duration plus the longest playlist that listed them."""
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 4.2)
+        first = rig.stream().window.segments[0].name
+        await rig.write_seconds(publisher, 12.2, start_ms=4200)
+        while first in rig.text():
+            at_ms = (rig.clock.now_s - 1000) * 1000
+            await rig.write_seconds(publisher, 2, start_ms=at_ms)
+        removed_s = rig.clock.now_s
+        rig.clock.now_s = removed_s + 15
+        await rig.tick()
+        assert await rig.store.get("live/a", first) is not None
+        rig.clock.now_s = removed_s + 20
+        await rig.tick()
+        assert await rig.store.get("live/a", first) is None
+
+
+async def test_full_store_ends_that_publisher_only() -> None:
+    async with live_rig(MemoryStore(1 << 30, 60_000)) as rig:
+        other = rig.publish("live/b")
+        await rig.write_seconds(other, 3)
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 60)
+        assert not publisher.is_open
+        assert "store.max_stream_bytes" in rig.ended[0]
+        assert other.is_open
+        assert "store_error" in [each.note.code for each in rig.stream().notes]
+        assert await rig.store.get("live/a", rig.stream().window.segments[-1].name)
+
+
+async def test_notes_are_kept_for_the_api() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        publisher.note(Note("unsupported_codec", "video codec 2"))
+        publisher.data_event("onTextData", [{"text": "hi"}])
+        assert [each.note.code for each in rig.stream().notes] == ["unsupported_codec"]
+        assert rig.stream().data_events[0].name == "onTextData"
+        publisher.close("bye")
+        publisher.note(Note("late", "ignored"))
+        assert len(rig.stream().notes) == 1
+
+
+async def test_track_the_container_cannot_carry_is_told() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        rig.muxers[0].refuse = [1]
+        publisher.set_track(video_track())
+        await rig.write_seconds(publisher, 5)
+        assert "unsupported_codec" in [each.note.code for each in rig.stream().notes]
+        tracks = rig.stream().window.segments[0].tracks
+        assert [track.kind.value for track in tracks] == ["audio"]
+
+
+async def test_stream_that_never_had_a_segment_goes_after_the_grace() -> None:
+    async with live_rig() as rig:
+        rig.publish().close("connection closed")
+        rig.clock.advance(31)
+        await rig.tick()
+        assert rig.hub.get("live/a") is None
+
+
+async def test_numbers_of_a_restarted_memory_origin_are_higher() -> None:
+    """Invariant 4 without a journal: numbers come from the wall clock."""
+    async with live_rig() as rig:
+        await rig.write_seconds(rig.publish(), 20)
+        last = rig.stream().window.next_msn
+        names = set(re.findall(r"^v0-.*$", rig.text(), re.M))
+    async with live_rig() as again:
+        again.clock.now_s = rig.clock.now_s + 1
+        await again.write_seconds(again.publish(), 5)
+        assert again.stream().window.media_sequence >= last
+        assert not names & set(re.findall(r"^v0-.*$", again.text(), re.M))

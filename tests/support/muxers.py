@@ -1,0 +1,42 @@
+"""Muxers for tests of what lies above a container."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from hlsorigin.errors import Unsupported
+from hlsorigin.media.sample import Sample
+from hlsorigin.media.track import Track
+
+
+class TextMuxer:
+    """Writes samples as JSON: ``[[track_id, dts, pts, duration, is_sync], ...]``."""
+
+    media_type = "video/mp2t"
+    file_extension = "ts"
+
+    def __init__(self, refuse: Sequence[int] = ()) -> None:
+        self.refuse = refuse
+        self.tracks: list[tuple[Track, ...]] = []
+
+    def check_track(self, track: Track) -> None:
+        if track.track_id in self.refuse:
+            raise Unsupported(f"{track.config.codec_string} can't be carried")
+
+    def set_tracks(self, tracks: Sequence[Track]) -> None:
+        self.tracks.append(tuple(tracks))
+
+    def init_section(self) -> bytes | None:
+        return None
+
+    def mux(self, samples: Sequence[Sample], *, starts_segment: bool) -> bytes:
+        assert samples
+        assert starts_segment
+        rows = [[s.track_id, s.dts, s.pts, s.duration, s.is_sync] for s in samples]
+        return json.dumps(rows).encode()
+
+
+def read_text(data: bytes) -> list[Sample]:
+    """Give the samples that ``TextMuxer`` wrote."""
+    return [Sample(*row, b"") for row in json.loads(data)]
