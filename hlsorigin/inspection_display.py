@@ -19,13 +19,15 @@ def print_report(report: Report, stream: TextIO) -> None:
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console = Console(file=stream, highlight=False, width=_PIPE_WIDTH)
-    console.print(Text(f"{report.path}: {report.format}, {report.size_bytes} bytes", "bold"))
+    console.print(
+        Text(_clean(f"{report.path}: {report.format}, {report.size_bytes} bytes"), "bold")
+    )
     for section in report.sections:
         console.print(_table(section))
     for problem in report.problems:
-        console.print(Text(f"problem: {problem}", "yellow"))
+        console.print(Text(_clean(f"problem: {problem}"), "yellow"))
     if report.error:
-        console.print(Text(f"error: {report.error}", "red"))
+        console.print(Text(_clean(f"error: {report.error}"), "red"))
 
 
 def _table(section: Section) -> Table:
@@ -49,5 +51,9 @@ def _cell_text(cell: Cell) -> str:
         return "yes" if cell else "no"
     if isinstance(cell, float):
         return f"{cell:.3f}"
-    # Control characters from a file must not reach the terminal.
-    return "".join(char if char.isprintable() or char in " " else "�" for char in str(cell))
+    return _clean(str(cell))
+
+
+def _clean(text: str) -> str:
+    """Take out control characters: what a file says must not steer the terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)

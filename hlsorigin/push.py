@@ -340,6 +340,7 @@ class _Publication:
         burst_bytes = 0
         for timestamp_ms, message in _timeline(plan):
             if limit_ms is not None and sent_before_ms + timestamp_ms >= limit_ms:
+                counters.media_ms = round(limit_ms)
                 break
             if burst_bytes >= BURST_BYTES or start_s + timestamp_ms * ticks_s > horizon_s:
                 counters.media_ms = sent_before_ms + timestamp_ms

@@ -46,7 +46,7 @@ class TestClip:
         """Enhanced RTMP v2: bit 7 set, PacketType 0 in the low four bits starts a sequence."""
         header = ClipMessage(VIDEO, 0, b"\x90hvc1hvcC")
         sound = ClipMessage(AUDIO, 0, b"\x90OpusOpusHead")
-        frame = ClipMessage(VIDEO, 40, b"\x91hvc1frame")
+        frame = ClipMessage(VIDEO, 0, b"\x91hvc1frame")
         clip = build_clip([header, sound, frame])
         assert list(clip.later_rounds) == [frame]
 

@@ -283,7 +283,8 @@ class Segmenter:
         offset = first.pts - first.dts if first.is_sync else self._open.offset_90k
         self._open = _OpenSegment(start, offset)
         for sample in carried:
-            self._open.append(sample)
+            if self._tracks[sample.track_id] in self._active:  # else it comes in with a newcomer
+                self._open.append(sample)
         return out
 
     def _break(self, elapsed_90k: int) -> list[SegmentReady]:

@@ -27,7 +27,7 @@ from hlsorigin.live.version import PlaylistVersion
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TIMESCALE
-from hlsorigin.media.track import MediaKind, Track
+from hlsorigin.media.track import Track, VideoConfig
 from hlsorigin.store.base import RecoveredPlaylist, SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")
@@ -92,6 +92,15 @@ class StreamData:
     wallclock_s: float
     name: str
     values: Sequence[object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """The playlists of one moment."""
+
+    media: PlaylistVersion
+    entry: PlaylistVersion
+    alias: PlaylistVersion
 
 
 class LiveStream:
@@ -286,11 +295,10 @@ class LiveStream:
         self.meter.add(segment.size_bytes, segment.duration_90k, target)
         if ready.video_frames:
             self.frame_rate = Fraction(ready.video_frames * TIMESCALE, ready.duration_90k)
+        await self._show(self._make_versions(target))
         if self.state is StreamState.STARTING:
             self.state = StreamState.LIVE
-        self._make_versions(target)
         self._retire(removed)
-        await self._store_playlists()
 
     def _remember_date(self, resource: str) -> None:
         dates = self._modified_s
@@ -307,17 +315,41 @@ class LiveStream:
         for each in removed:
             self._store.retire(self.name, each.segment.name, now + each.retain_s)
 
-    def _make_versions(self, target_duration_s: int) -> None:
+    def _make_versions(self, target_duration_s: int) -> _Versions:
+        """Render the playlists as the window is now."""
         self._version += 1
         tag = f"{self._epoch}-{self._version}"
         modified = int(self._clock.wallclock_s())
         playlist = self.window.playlist(target_duration_s)
-        self.media_playlist = PlaylistVersion(playlist.render(), tag, modified)
+        media = PlaylistVersion(playlist.render(), tag, modified)
         text = self._entry_text("")
-        if self.entry is None or self.entry.body != text.encode():
-            self.entry = PlaylistVersion(text, f"{tag}-e", modified)
-            folder = self.name.partition("/")[2] + "/"
-            self.entry_alias = PlaylistVersion(self._entry_text(folder), f"{tag}-a", modified)
+        entry, alias = self.entry, self.entry_alias
+        if entry is not None and alias is not None and entry.body == text.encode():
+            return _Versions(media, entry, alias)
+        folder = self.name.partition("/")[2] + "/"
+        return _Versions(
+            media,
+            PlaylistVersion(text, f"{tag}-e", modified),
+            PlaylistVersion(self._entry_text(folder), f"{tag}-a", modified),
+        )
+
+    async def _show(self, versions: _Versions) -> None:
+        """Store the playlists, then let players see them.
+
+        In this order, because a playlist on disk is the journal of the numbers: a player must not
+        have seen a number that a restart would give out again (invariant 4).
+        """
+        media = naming.media_playlist_name(naming.MAIN_RENDITION)
+        try:
+            await self._store.put_playlist(self.name, media, versions.media.body.decode())
+            if versions.entry is not self.entry:
+                await self._store.put_playlist(
+                    self.name, naming.ENTRY_PLAYLIST, versions.entry.body.decode()
+                )
+        finally:
+            self.media_playlist = versions.media
+            self.entry = versions.entry
+            self.entry_alias = versions.alias
 
     def _entry_text(self, folder: str) -> str:
         variant = Variant(
@@ -340,31 +372,24 @@ class LiveStream:
     def _codecs(self) -> list[str]:
         return list(dict.fromkeys(track.config.codec_string for track in self._listed_tracks()))
 
-    def _video_track(self) -> Track | None:
-        return next((t for t in self._listed_tracks() if t.kind is MediaKind.VIDEO), None)
+    def _video_config(self) -> VideoConfig | None:
+        configs = (track.config for track in self._listed_tracks())
+        return next((each for each in configs if isinstance(each, VideoConfig)), None)
 
     def _resolution(self) -> tuple[int, int] | None:
-        track = self._video_track()
-        return (track.config.width, track.config.height) if track is not None else None
+        config = self._video_config()
+        return (config.width, config.height) if config is not None else None
 
     def _nominal_frame_rate(self) -> Fraction | None:
         """Give what the SPS says when the measured rate agrees, else what was measured."""
-        track = self._video_track()
+        config = self._video_config()
         measured = self.frame_rate
-        if track is None or measured is None:
+        if config is None or measured is None:
             return None
-        nominal: Fraction | None = track.config.frame_rate
+        nominal = config.frame_rate
         if nominal is not None and abs(nominal - measured) * 20 <= measured:
             return nominal
         return measured
-
-    async def _store_playlists(self) -> None:
-        """Write the playlists beside the segments: segments first, entry last."""
-        if self.media_playlist is None or self.entry is None:
-            return
-        media = naming.media_playlist_name(naming.MAIN_RENDITION)
-        await self._store.put_playlist(self.name, media, self.media_playlist.body.decode())
-        await self._store.put_playlist(self.name, naming.ENTRY_PLAYLIST, self.entry.body.decode())
 
     # ---- ending ----------------------------------------------------------------------------
 
@@ -384,8 +409,7 @@ class LiveStream:
         self.deadline_s = self._clock.monotonic_s() + self.settings.keep_ended_s
         target = self.target_duration_s
         if target is not None and self.window.segments:
-            self._make_versions(target)
-            await self._store_playlists()
+            await self._show(self._make_versions(target))
         _log.info("stream_ended", stream=self.name)
 
     def withdraw(self) -> float:
@@ -427,7 +451,9 @@ class LiveStream:
         self._continues = Continuation(
             recovered.target_duration_s, last.program_date_90k + last.duration_90k, 0
         )
-        self._make_versions(recovered.target_duration_s)
+        versions = self._make_versions(recovered.target_duration_s)
+        self.media_playlist = versions.media
+        self.entry, self.entry_alias = versions.entry, versions.alias
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
         _log.info("stream_recovered", stream=self.name, segments=len(segments))

@@ -207,7 +207,7 @@ async def test_removed_segments_stay_fetchable() -> None:
 
 
 async def test_full_store_ends_that_publisher_only() -> None:
-    async with live_rig(MemoryStore(1 << 30, 60_000)) as rig:
+    async with live_rig(MemoryStore(1 << 30, 20_000)) as rig:
         other = rig.publish("live/b")
         await rig.write_seconds(other, 3)
         publisher = rig.publish()

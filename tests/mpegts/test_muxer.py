@@ -227,6 +227,20 @@ def test_audio_tail_behind_the_cut() -> None:
         assert not any(pcr.discontinuity for pcr in segment.pcrs)
 
 
+def test_long_audio_tail_behind_the_cut() -> None:
+    """With rare frames the tail is longer than PCR's lead: PCR must not pass the next DTS."""
+    muxer, state = muxer_of(video_track(), aac_track()), TsState()
+    for n in range(3):
+        base = 900_000 + n * 360_000
+        frames = steady_video(4, start=base - 180_000, step=90_000)
+        for frame in frames:
+            frame.pts += 180_000
+        sound = steady_audio(187, start=base)
+        octets = muxer.mux(by_dts(frames, sound), starts_segment=True)
+        segment = read_segment(octets, state, max_dts_ahead_ms=2600)
+        assert not any(pcr.discontinuity for pcr in segment.pcrs)
+
+
 def test_parts_repeat_the_tables_now_and_then() -> None:
     muxer, state = muxer_of(video_track(), aac_track()), TsState()
     frames, sound = steady_video(90), steady_audio(141)
