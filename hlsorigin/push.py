@@ -42,8 +42,9 @@ STALL_TIMEOUT_S: Final = 30.0
 #: Streams start evenly over this time: their keyframes, and with them the cuts at the server,
 #: then don't coincide.
 STAGGER_SPAN_S: Final = 4.0
-#: Media this close to due is sent at once; saves half the wake-ups of a 30 fps stream with audio.
-SEND_AHEAD_S: Final = 0.010
+#: Media this close to due is sent at once: audio then goes along with the video frame next to it
+#: and costs no wake-up of its own.
+SEND_AHEAD_S: Final = 0.020
 #: A stop is noticed at the latest after so long.
 LONGEST_SLEEP_S: Final = 0.25
 #: With rate 0 a write this large goes out before the next is made.

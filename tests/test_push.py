@@ -220,9 +220,9 @@ async def test_time_goes_on_over_the_joins_of_a_loop() -> None:
 async def test_rate(rate: float, seconds: float) -> None:
     server, time = Server(), VirtualTime()
     report = await run_push(server, rate=rate, time=time)
-    assert time.now_s - 1000 == pytest.approx(seconds, abs=0.011)
+    assert time.now_s - 1000 == pytest.approx(seconds, abs=0.021)
     assert report.elapsed_s == time.now_s - 1000
-    assert report.max_lag_s < 0.011
+    assert report.max_lag_s < 0.001
     assert len(server.connections[0].media) == 101
 
 

@@ -24,9 +24,10 @@ class TrackGate:
         self._tracks = tracks
         self._samples: list[Sample] = []
         self._bytes = 0
-        self._since_90k: int | None = None  # when the first sample came
+        self._since_90k: int | None = None  # when the wait for what is missing began
         self._video_90k: int | None = None  # when the last video sample came, keyframe or not
-        self._kinds: set[MediaKind] = set()  # of the samples held
+        self._begin_90k: int | None = None  # presentation time of the first keyframe
+        self._audio_end_90k: int | None = None  # where the latest audio held ends
         #: Frames that came before the first keyframe and can't be used.
         self.frames_dropped = 0
         #: Video has been coming for ``max_segment_duration`` without a keyframe.
@@ -48,23 +49,32 @@ class TrackGate:
         kind = self._tracks[sample.track_id].kind
         if kind is MediaKind.VIDEO:
             self._video_90k = now_90k
-        if kind is MediaKind.VIDEO and not sample.is_sync and kind not in self._kinds:
-            self.frames_dropped += 1
-        else:
-            self._kinds.add(kind)
-            self._samples.append(sample)
-            self._bytes += len(sample.data)
-        is_waiting = (
-            len(self._kinds) < len(MediaKind)
-            and now_90k - self._since_90k < self._patience_90k(now_90k)
-            and self._bytes < self._policy.max_segment_bytes
+        if kind is MediaKind.AUDIO:
+            self._audio_end_90k = sample.dts + sample.duration
+        elif self._begin_90k is None:
+            if not sample.is_sync:
+                self.frames_dropped += 1
+                return self._open() if self._is_over(now_90k) else None
+            self._begin_90k = sample.pts
+            self._since_90k = now_90k  # now it is audio that is waited for
+        self._samples.append(sample)
+        self._bytes += len(sample.data)
+        return self._open() if self._is_over(now_90k) else None
+
+    def _is_over(self, now_90k: int) -> bool:
+        """Say whether both kinds are there to begin together, or there is no use in waiting."""
+        begin, audio_end = self._begin_90k, self._audio_end_90k
+        assert self._since_90k is not None
+        return (
+            (begin is not None and audio_end is not None and audio_end > begin)
+            or now_90k - self._since_90k >= self._patience_90k(now_90k)
+            or self._bytes >= self._policy.max_segment_bytes
         )
-        return None if is_waiting else self._open()
 
     def _patience_90k(self, now_90k: int) -> int:
         """Give how long to wait for the kind that is missing."""
         if (
-            MediaKind.VIDEO not in self._kinds
+            self._begin_90k is None
             and self._video_90k is not None
             and now_90k - self._video_90k <= RECENT_90K
         ):
@@ -73,11 +83,10 @@ class TrackGate:
         return self._policy.track_wait_90k
 
     def _open(self) -> list[Sample] | None:
-        video = next((s for s in self._samples if self._is_video(s)), None)
-        if video is None:
+        begin = self._begin_90k
+        if begin is None:
             self.starved_of_keyframes = self._video_90k is not None
             return self._samples or None
-        begin = video.pts
         kept = [s for s in self._samples if self._is_video(s) or s.dts + s.duration > begin]
         self.frames_dropped += len(self._samples) - len(kept)
         return kept

@@ -110,7 +110,7 @@ def stream_type_of(track: Track) -> StreamType:
         return StreamType(config.stream_type)
     raise Unsupported(
         f"{type(config).__name__.removesuffix('Config')} can't be carried in MPEG-TS here; "
-        'set hls.container = "fmp4"'
+        "send H.264 video, and AAC or MP3 audio"
     )
 
 

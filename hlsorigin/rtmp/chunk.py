@@ -79,9 +79,9 @@ class _ChunkStream:
         #: The message under way, as far as it is there. Empty between messages: a chunk that
         #: leaves a message unfinished has at least one byte.
         self.partial = bytearray()
-        #: A fmt 3 chunk's whole header when there is no extended timestamp. Ids above 63 have a
-        #: longer one and go the slow way: 0x00 never is the header of a fmt 3.
-        self.run_header = bytes((0xC0 | chunk_stream_id,)) if chunk_stream_id < 64 else b"\0"
+        #: A fmt 3 chunk's whole header when there is no extended timestamp. Empty for ids above
+        #: 63: their header is longer, they go the slow way.
+        self.run_header = bytes((0xC0 | chunk_stream_id,)) if chunk_stream_id < 64 else b""
 
 
 class ChunkReader:
@@ -253,7 +253,7 @@ class ChunkReader:
             self._current, self._current_left_bytes = stream, left_bytes
             return stop
         self._current = None
-        if stream.partial and not stream.extended:
+        if stream.partial and stream.run_header and not stream.extended:
             stop = self._take_run(stream, data, stop)
         return stop
 

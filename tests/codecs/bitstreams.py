@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hlsorigin.wire.bits import BitWriter
@@ -37,7 +38,7 @@ class SpsFields:
     separate_colour_plane: int = 0
     bit_depth: int = 8
     #: Per list: None is absent, else the delta_scale values.
-    scaling_lists: list[list[int] | None] | None = None
+    scaling_lists: Sequence[list[int] | None] | None = None
     poc_type: int = 0
     poc_cycle: tuple[int, ...] = ()
     width_in_mbs: int = 40

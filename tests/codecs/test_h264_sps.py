@@ -13,9 +13,9 @@ from tests.codecs.bitstreams import SpsFields, vui_with_timing
 #: SPS of real encoders with what ffprobe 5.1.9 says: width, height, frames per second.
 REAL_SPS = {
     # x264, Constrained Baseline, 1920x1080, 30000/1001
-    "6742c028da01e0089f9701100000003e90000ea600f1832a": (1920, 1080, Fraction(30_000, 1001)),
+    "6742c028da01e0089f97011000003e90000ea600f1832a": (1920, 1080, Fraction(30_000, 1001)),
     # x264, High, 320x180, 25
-    "6764000cacd941419f9f0110000003001000000303 20f1429960": (320, 180, Fraction(25)),
+    "6764000cacd941419f9f011000000300100000030320f1429960": (320, 180, Fraction(25)),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,9 @@ _T = TypeVar("_T")
 
 POLL_INTERVAL_S: Final = 0.05
 _TERMINATE_GRACE_S: Final = 8.0
+_MAX_LINE: Final = 300
+# Chromium without a desktop, and each buffer that GStreamer counts.
+_NOISE: Final = re.compile(r"ERROR:dbus|last-message = |: caps = |^buffering|unexpected operator")
 # Debian keeps nginx outside of a user's PATH.
 _SEARCH_PATH: Final = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 #: For every child: a proxy of the machine must not stand between clients and 127.0.0.1.
@@ -103,5 +107,5 @@ class Process:
 
     def describe(self, last_lines: int = 40) -> str:
         """Give command and end of the log, for a failure's message."""
-        tail = "\n".join(self.log.splitlines()[-last_lines:])
-        return f"$ {' '.join(self._command)}\n{tail}"
+        lines = [line[:_MAX_LINE] for line in self.log.splitlines() if not _NOISE.search(line)]
+        return "\n".join([f"$ {' '.join(self._command)}", *lines[-last_lines:]])

@@ -169,6 +169,25 @@ def test_video_starts_with_a_keyframe_and_audio_with_it() -> None:
     assert rig.segmenter.frames_dropped > 20
 
 
+def test_audio_before_a_delayed_first_picture_is_no_late_track() -> None:
+    """With B-frames the first picture is shown after the first audio frames have ended."""
+    feed = [*video_ms(8000), *audio_ms(8000)]
+    for sample in feed:
+        if sample.track_id == VIDEO:
+            sample.pts += 80 * 90
+    out = Rig().feed(interleave(feed)).finish()
+    assert not any(segment.discontinuity for segment in out)
+    assert all(len(segment.tracks) == 2 for segment in out)
+
+
+def test_joining_in_the_middle_of_a_gop_starts_both_tracks_together() -> None:
+    """Audio that waits longer than track_wait for the keyframe still starts with it."""
+    feed = [video(i * 40, key=i % 50 == 40, cts_ms=80) for i in range(200)]
+    out = Rig().feed(interleave(feed, audio_ms(8000))).finish()
+    assert not any(segment.discontinuity for segment in out)
+    assert all(len(segment.tracks) == 2 for segment in out)
+
+
 def test_audio_that_starts_late_within_the_wait_is_no_discontinuity() -> None:
     out = Rig().feed(interleave(video_ms(6000), audio_ms(5500, start_ms=500))).finish()
     assert not any(segment.discontinuity for segment in out)

@@ -7,6 +7,7 @@ import pytest
 
 from hlsorigin.codecs.aac import AacConfig
 from hlsorigin.errors import CodecError, Unsupported
+from hlsorigin.hls.muxer import Muxer
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.track import MediaKind, Track
 from hlsorigin.mpegts.muxer import TsMuxer
@@ -49,7 +50,7 @@ def one(tracks: Sequence[Track], samples: list[Sample]) -> TsSegment:
 
 
 def test_says_what_it_makes() -> None:
-    muxer = TsMuxer()
+    muxer: Muxer = TsMuxer()  # mypy checks that the seam fits
     assert (muxer.media_type, muxer.file_extension) == ("video/mp2t", "ts")
     assert muxer.init_section() is None
 

@@ -15,6 +15,7 @@ from hlsorigin.codecs.h264 import AvcConfig
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.track import MediaKind, Track
 from hlsorigin.mpegts.muxer import TsMuxer
+from hlsorigin.mpegts.reader import TsReader
 from tests.support.ts_reader import (
     ADTS,
     VIDEO,
@@ -162,3 +163,15 @@ def test_audio_alone_decodes(clip: Clip, tmp_path: Path) -> None:
     read_segment(piece)
     path.write_bytes(piece)
     assert run(FFMPEG, "-v", "warning", "-xerror", "-i", path, "-f", "null", "-") == ""
+
+
+def test_our_reader_reads_ffmpegs_own(source: Path) -> None:
+    """ffmpeg begins with an SDT, which is in no PAT, and repeats its tables."""
+    reader = TsReader()
+    reader.feed(source.read_bytes())
+    found, times = reader.finish(), probe(source)
+    by_type = {each.stream_type: each.pid for each in found.programs[1].streams}
+    frames = [pes for pes in found.pes if pes.pid == by_type[VIDEO]]
+    assert [(pes.pts, pes.dts) for pes in frames] == times["video"]
+    assert [n for n, pes in enumerate(frames) if pes.is_keyframe] == [0, 25, 50]
+    assert (found.continuity_errors, found.errors) == (0, [])

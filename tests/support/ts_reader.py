@@ -61,7 +61,6 @@ class TsState:
     """What runs on over segments."""
 
     counters: dict[int, int] = field(default_factory=dict)
-    last_packet: dict[int, bytes] = field(default_factory=dict)
     last_pcr: int | None = None
     pat: tuple[int, bytes] | None = None
     pmt: tuple[int, bytes] | None = None
