@@ -236,7 +236,6 @@ def _probe_length_size(payload: bytes, start: int) -> _AccessUnit | None:
 def _is_open_gop_start(unit: _AccessUnit) -> bool:
     """Say whether a recovery point marks a picture of I slices only."""
     buffer = unit.buffer
-    # Copies slices, but only of what is flagged as a keyframe and has SEI and no IDR.
     is_marked = any(
         has_recovery_point(buffer[span.start : span.end])
         for span in unit.spans
@@ -246,7 +245,9 @@ def _is_open_gop_start(unit: _AccessUnit) -> bool:
     return (
         is_marked
         and bool(slices)
-        and all(is_intra_slice(buffer[span.start : span.end][:32]) for span in slices)
+        and all(
+            is_intra_slice(buffer[span.start : min(span.end, span.start + 32)]) for span in slices
+        )
     )
 
 

@@ -188,8 +188,10 @@ class TsMuxer:
                 tracks have changed.
         Raises:
             CodecError: the NAL units of a video sample don't fill it, an audio frame is too long
-                for a PES or for ADTS.
+                for a PES or for ADTS. No counter has moved then.
         """
+        units = self._units(samples)
+        payloads = [self._pes(unit) for unit in units]
         out: list[bytes] = []
         psi_due = self._psi_due or samples[0].dts - self._psi_dts > _PSI_INTERVAL_90K
         if starts_segment or psi_due:
@@ -199,7 +201,7 @@ class TsMuxer:
             default=samples[0].dts - 1,
         )
         announced = set(self._streams) if starts_segment else set()
-        for unit in self._units(samples):
+        for unit, pes in zip(units, payloads, strict=True):
             opens = unit.track_id in announced
             announced.discard(unit.track_id)
             if unit.track_id == self._pcr_track_id:
@@ -208,7 +210,10 @@ class TsMuxer:
             else:
                 adaptation = b""
                 self._write_clock(unit.dts, unit.dts <= last_clock_dts, out)
-            self._write_unit(unit, adaptation, opens, out)
+            if unit.is_sync if isinstance(unit, Sample) else opens:
+                flags = adaptation[0] if adaptation else 0
+                adaptation = bytes((flags | RANDOM_ACCESS,)) + adaptation[1:]
+            self._streams[unit.track_id].packets.packetize(pes, out, adaptation)
         self._fill_clock(self._clock.end_90k, out)
         return b"".join(out)
 
@@ -239,20 +244,10 @@ class TsMuxer:
             unit.duration += sample.duration
         return units
 
-    def _write_unit(
-        self, unit: Sample | _AudioUnit, adaptation: bytes, opens: bool, out: list[bytes]
-    ) -> None:
-        stream = self._streams[unit.track_id]
+    def _pes(self, unit: Sample | _AudioUnit) -> bytes | bytearray:
         if isinstance(unit, _AudioUnit):
-            pes: bytes | bytearray = audio_pes(unit.frames, unit.payload_bytes, unit.pts)
-            is_random_access = opens
-        else:
-            pes = video_pes(unit, stream.parameter_sets)
-            is_random_access = unit.is_sync
-        if is_random_access:
-            flags = adaptation[0] if adaptation else 0
-            adaptation = bytes((flags | RANDOM_ACCESS,)) + adaptation[1:]
-        stream.packets.packetize(pes, out, adaptation)
+            return audio_pes(unit.frames, unit.payload_bytes, unit.pts)
+        return video_pes(unit, self._streams[unit.track_id].parameter_sets)
 
     # ---- tables and clock ------------------------------------------------------------------
 

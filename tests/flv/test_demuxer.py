@@ -168,7 +168,7 @@ def mutate(dice: random.Random, payload: bytes) -> bytes:
 def test_mutated_streams_raise_nothing(name: str) -> None:
     tags = list(read_flv((FIXTURES / name).read_bytes()).tags)
     dice = random.Random(name)
-    for _ in range(30):
+    for _ in range(100):
         demuxer = Demuxer()
         for tag in tags:
             is_hit = dice.random() < 0.5

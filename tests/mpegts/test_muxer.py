@@ -369,6 +369,11 @@ def test_empty_audio_frame() -> None:
     assert units_of([audio(0, size=0)]) == [(0, 1)]
 
 
-def test_malformed_video_raises() -> None:
+def test_malformed_video_moves_no_counter() -> None:
+    muxer, state = muxer_of(video_track()), TsState()
+    read_segment(muxer.mux(steady_video(3), starts_segment=True), state)
+    broken = steady_video(3, start=909_000)
+    broken[2].data = b"\x00\x00\x00\x09\x65"
     with pytest.raises(CodecError):
-        one((video_track(),), [Sample(VIDEO, 0, 0, 1, True, b"\x00\x00\x00\x09\x65")])
+        muxer.mux(broken, starts_segment=True)
+    read_segment(muxer.mux(steady_video(3, start=909_000), starts_segment=True), state)
