@@ -20,7 +20,7 @@ import typer
 import hlsorigin
 from hlsorigin.errors import HlsOriginError, SettingsError, StoreError
 from hlsorigin.settings import Settings, load_settings
-from hlsorigin.settings_show import effective_values
+from hlsorigin.settings.show import effective_values
 
 
 class ExitCode(IntEnum):
@@ -131,7 +131,7 @@ def push(
 ) -> None:
     """Send an FLV file to an RTMP server, in real time, as one or many streams."""
     from hlsorigin.push import PushPlan, load_clip, parse_push_url
-    from hlsorigin.push_display import push_with_progress
+    from hlsorigin.push.display import push_with_progress
 
     plan = PushPlan(
         clip=load_clip(file),
@@ -157,7 +157,7 @@ def inspect(
 ) -> None:
     """Show what is in a media file or playlist, and what is wrong with it."""
     from hlsorigin.inspection import inspect_file
-    from hlsorigin.inspection_display import print_report
+    from hlsorigin.inspection.display import print_report
 
     report = inspect_file(file)
     if as_json:

@@ -12,7 +12,7 @@ from hlsorigin.log import configure_logging
 from hlsorigin.origin import Addresses, Origin, stop_on_signals
 from hlsorigin.push import PushPlan, PushReport, load_clip, parse_push_url, push
 from hlsorigin.settings import Settings, load_settings
-from hlsorigin.settings_values import ListenAddress
+from hlsorigin.settings.values import ListenAddress
 
 #: The demo's stream.
 STREAM = "live/demo"

@@ -6,7 +6,8 @@ import urllib.error
 import urllib.request
 
 from hlsorigin.errors import HlsOriginError, SettingsError
-from hlsorigin.settings import ListenAddress, Settings
+from hlsorigin.settings import Settings
+from hlsorigin.settings.values import ListenAddress
 
 #: A server that needs longer for ``/healthz`` has a blocked event loop.
 TIMEOUT_S = 5.0

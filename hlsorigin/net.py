@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from hlsorigin.settings_values import ListenAddress
+from hlsorigin.settings.values import ListenAddress
 
 #: Connections the kernel keeps until we accept them; it caps the number at somaxconn.
 _BACKLOG = 4096

@@ -6,7 +6,8 @@ import errno
 import re
 from typing import Final
 
-from hlsorigin.settings import ListenAddress, Settings
+from hlsorigin.settings import Settings
+from hlsorigin.settings.values import ListenAddress
 
 # net.bind_socket puts the address in front: "0.0.0.0:1935: Address already in use".
 _BIND_ADDRESS: Final = re.compile(r"(\S*:\d{1,5}): ")

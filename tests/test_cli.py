@@ -19,7 +19,8 @@ from hlsorigin.cli import main
 from hlsorigin.errors import HlsOriginError, SettingsError, StoreError
 from hlsorigin.healthcheck import check_health, health_url
 from hlsorigin.net import bind_socket
-from hlsorigin.settings import ListenAddress, Settings
+from hlsorigin.settings import Settings
+from hlsorigin.settings.values import ListenAddress
 from hlsorigin.start_failure import why_not_started
 
 

@@ -138,7 +138,9 @@ def _split_adts(body: bytes) -> tuple[list[bytes], bytes | None]:
     asc: bytes | None = None
     position = 0
     try:
-        while position < len(body) and len(frames) < MAX_FRAMES_PER_MESSAGE:
+        for _ in range(MAX_FRAMES_PER_MESSAGE):
+            if position == len(body):
+                break
             header = parse_adts_header(body, position)
             end = position + header.frame_bytes
             if asc not in (None, header.asc):

@@ -210,7 +210,7 @@ class TsMuxer:
             else:
                 adaptation = b""
                 self._write_clock(unit.dts, unit.dts <= last_clock_dts, out)
-            if unit.is_sync if isinstance(unit, Sample) else opens:
+            if opens if isinstance(unit, _AudioUnit) else unit.is_sync:
                 flags = adaptation[0] if adaptation else 0
                 adaptation = bytes((flags | RANDOM_ACCESS,)) + adaptation[1:]
             self._streams[unit.track_id].packets.packetize(pes, out, adaptation)

@@ -72,6 +72,18 @@ def parse_command(message: Message) -> Command:
     )
 
 
+def parse_data_values(message: Message) -> list[Amf0Value]:
+    """Read a message of type 18 or 15: usually a name and what belongs to it.
+
+    Raises:
+        Amf0Error, Truncated: a value can't be read.
+    """
+    payload = message.payload
+    if message.type_id == MessageType.DATA_AMF3:
+        payload = without_format_byte(payload)
+    return parse_values(payload)
+
+
 def command_message(
     name: str, transaction_id: float, *values: Amf0Value, message_stream_id: int = 0
 ) -> Message:

@@ -16,15 +16,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from hlsorigin.errors import Amf0Error, HlsOriginError, LimitExceeded, RtmpError, Truncated
-from hlsorigin.rtmp import command as rtmp_command
+from hlsorigin.rtmp import answer, command as rtmp_command
 from hlsorigin.rtmp.acknowledgement import AcknowledgementCounter
-from hlsorigin.rtmp.amf0 import UNDEFINED, Amf0Value, parse_values
+from hlsorigin.rtmp.amf0 import UNDEFINED, Amf0Value
 from hlsorigin.rtmp.chunk import ChunkReader
-from hlsorigin.rtmp.command import Command, command_message, information, status_message
+from hlsorigin.rtmp.command import Command, command_message, status_message
 from hlsorigin.rtmp.events import (
     CommandIgnored,
     ConnectRequested,
@@ -49,24 +48,19 @@ from hlsorigin.rtmp.limits import SessionLimits
 from hlsorigin.rtmp.message import (
     Message,
     MessageType,
-    PeerBandwidthLimit,
     UserControl,
     parse_u32,
     parse_user_control,
-    peer_bandwidth_payload,
     split_aggregate,
     u32_payload,
     user_control_payload,
-    without_format_byte,
 )
 from hlsorigin.rtmp.outbox import Outbox
+from hlsorigin.rtmp.question import ConnectQuestion, PublishQuestion
 from hlsorigin.rtmp.session_state import MEDIA_STATES, TRANSITIONS, SessionInput, SessionState
 
 __all__ = ["ServerSession", "SessionLimits", "SessionState"]
 
-#: What nginx-rtmp and SRS say; some encoders look at the form of it.
-_FMS_VERSION: Final = "FMS/3,0,1,123"
-_CAPABILITIES: Final = 31.0
 _MAX_LOGGED_NAME: Final = 64
 #: Message streams whose publish was refused, per connection; an encoder opens one or two.
 _MAX_REFUSED_STREAMS: Final = 16
@@ -84,20 +78,7 @@ _QUIETLY_IGNORED: Final = frozenset(
 )
 
 
-@dataclass(slots=True)
-class _Connect:
-    transaction_id: float
-
-
-@dataclass(slots=True)
-class _Publish:
-    stream_key: str
-    message_stream_id: int
-    #: Transaction of the FCPublish before it; its answer comes with the decision.
-    wants_fc_publish: bool
-
-
-_Question = TypeVar("_Question", _Connect, _Publish)
+_Question = TypeVar("_Question", ConnectQuestion, PublishQuestion)
 
 
 class ServerSession:
@@ -131,14 +112,14 @@ class ServerSession:
         self._outbox = Outbox()
         self._acknowledgement = AcknowledgementCounter()
         #: Questions of the client that wait for a decision, oldest first.
-        self._undecided: deque[_Connect | _Publish] = deque()
+        self._undecided: deque[ConnectQuestion | PublishQuestion] = deque()
         self._app = ""
         self._tc_url = ""
         self._last_message_stream_id = 0
         #: The client sent FCPublish: it gets onFCPublish when its publish is accepted.
         self._had_fc_publish = False
         #: The publish that is asked for or running.
-        self._publish: _Publish | None = None
+        self._publish: PublishQuestion | None = None
         #: Media of these must not mix with the running publish.
         self._refused_streams: set[int] = set()
         self._events: list[Event] = []
@@ -201,28 +182,16 @@ class ServerSession:
         Raises:
             RuntimeError: no connect waits.
         """
-        question = self._next_question(_Connect)
+        question = self._next_question(ConnectQuestion)
         if question is None:
             return
-        properties: dict[str, Amf0Value] = {
-            "fmsVer": _FMS_VERSION,
-            "capabilities": _CAPABILITIES,
-        }
-        # We speak AMF0 only: a client that offered AMF3 goes back to AMF0.
-        info = information(
-            rtmp_command.STATUS,
-            rtmp_command.CONNECT_SUCCESS,
-            "Connection succeeded.",
-            {"objectEncoding": 0.0, **(extra_info or {})},
+        answers = answer.connect_accepted(
+            question,
+            window_bytes=self._window_bytes,
+            chunk_bytes=self._chunk_bytes,
+            extra_info=extra_info,
         )
-        window = u32_payload(self._window_bytes)
-        bandwidth = peer_bandwidth_payload(self._window_bytes, PeerBandwidthLimit.DYNAMIC)
-        self._outbox.decide(
-            Message(MessageType.WINDOW_ACKNOWLEDGEMENT_SIZE, 0, 0, window),
-            Message(MessageType.SET_PEER_BANDWIDTH, 0, 0, bandwidth),
-            Message(MessageType.SET_CHUNK_SIZE, 0, 0, u32_payload(self._chunk_bytes)),
-            command_message("_result", question.transaction_id, properties, info),
-        )
+        self._outbox.decide(*answers)
         self._advance(SessionInput.ACCEPT_CONNECT)
 
     def reject_connect(self, description: str) -> None:
@@ -231,11 +200,10 @@ class ServerSession:
         Raises:
             RuntimeError: no connect waits.
         """
-        question = self._next_question(_Connect)
+        question = self._next_question(ConnectQuestion)
         if question is None:
             return
-        info = information(rtmp_command.ERROR, rtmp_command.CONNECT_REJECTED, description)
-        self._outbox.decide(command_message("_error", question.transaction_id, None, info))
+        self._outbox.decide(answer.connect_rejected(question, description))
         self._advance(SessionInput.REJECT_CONNECT)
 
     def accept_publish(self) -> None:
@@ -244,18 +212,10 @@ class ServerSession:
         Raises:
             RuntimeError: no publish waits.
         """
-        question = self._next_question(_Publish)
+        question = self._next_question(PublishQuestion)
         if question is None:
             return
-        stream_id = question.message_stream_id
-        begin = user_control_payload(UserControl.STREAM_BEGIN, stream_id)
-        answers = [Message(MessageType.USER_CONTROL, 0, 0, begin)]
-        if question.wants_fc_publish:
-            code = rtmp_command.PUBLISH_START
-            answers.append(_fc_answer("onFCPublish", code, question.stream_key))
-        started = "Started publishing stream."
-        answers.append(_status(stream_id, rtmp_command.PUBLISH_START, started))
-        self._outbox.decide(*answers)
+        self._outbox.decide(*answer.publish_accepted(question))
         if question is self._publish:
             self._advance(SessionInput.ACCEPT_PUBLISH)
 
@@ -265,10 +225,10 @@ class ServerSession:
         Raises:
             RuntimeError: no publish waits.
         """
-        question = self._next_question(_Publish)
+        question = self._next_question(PublishQuestion)
         if question is None:
             return
-        self._outbox.decide(_error(question.message_stream_id, code, description))
+        self._outbox.decide(answer.error(question.message_stream_id, code, description))
         if question is self._publish:
             self._publish = None
             self._advance(SessionInput.REJECT_PUBLISH)
@@ -306,12 +266,12 @@ class ServerSession:
         if self._state is SessionState.CLOSED:
             return None
         if not self._undecided or not isinstance(self._undecided[0], kind):
-            raise RuntimeError(f"no {kind.__name__[1:].lower()} waits for a decision")
+            raise RuntimeError(f"no {kind.__name__} waits for a decision")
         question = self._undecided[0]
         self._undecided.popleft()
         return question
 
-    def _ask(self, question: _Connect | _Publish) -> None:
+    def _ask(self, question: ConnectQuestion | PublishQuestion) -> None:
         limit = self._limits.max_undecided
         if len(self._undecided) >= limit:
             raise LimitExceeded("connects and publishes to decide", limit, "max_undecided")
@@ -378,8 +338,8 @@ class ServerSession:
     def _take_user_control(self, payload: bytes) -> None:
         event, value = parse_user_control(payload)
         if event == UserControl.PING_REQUEST:
-            answer = user_control_payload(UserControl.PING_RESPONSE, value)
-            self._outbox.put_control(MessageType.USER_CONTROL, answer)
+            response = user_control_payload(UserControl.PING_RESPONSE, value)
+            self._outbox.put_control(MessageType.USER_CONTROL, response)
         elif event == UserControl.PING_RESPONSE:
             self._events.append(PingAnswered(value))
 
@@ -396,11 +356,8 @@ class ServerSession:
     def _take_data(self, message: Message) -> None:
         if not self._takes_media or message.message_stream_id in self._refused_streams:
             return
-        payload = message.payload
-        if message.type_id == MessageType.DATA_AMF3:
-            payload = without_format_byte(payload)
         try:
-            values = parse_values(payload)
+            values = rtmp_command.parse_data_values(message)
         except (Amf0Error, Truncated) as err:
             self._events.append(MessageSkipped(message.type_id, str(err)))
             return
@@ -448,7 +405,7 @@ class ServerSession:
         properties = given if isinstance(given, dict) else {}
         self._app = _text(properties.get("app"))
         self._tc_url = _text(properties.get("tcUrl"))
-        self._ask(_Connect(command.transaction_id))
+        self._ask(ConnectQuestion(command.transaction_id))
         self._events.append(
             ConnectRequested(
                 app=self._app,
@@ -471,7 +428,7 @@ class ServerSession:
             return
         self._advance(SessionInput.PUBLISH)
         self._refused_streams.discard(message_stream_id)
-        self._publish = _Publish(stream_key, message_stream_id, self._had_fc_publish)
+        self._publish = PublishQuestion(stream_key, message_stream_id, self._had_fc_publish)
         self._had_fc_publish = False
         self._ask(self._publish)
         self._events.append(
@@ -489,61 +446,35 @@ class ServerSession:
             self._refused_streams.add(message_stream_id)
         if len(self._refused_streams) > _MAX_REFUSED_STREAMS:
             raise RtmpError(f"more than {_MAX_REFUSED_STREAMS} refused publishes")
-        self._outbox.put(_error(message_stream_id, rtmp_command.PUBLISH_BAD_NAME, why))
+        self._outbox.put(answer.error(message_stream_id, rtmp_command.PUBLISH_BAD_NAME, why))
         self._events.append(PublishRefused(stream_key, why))
 
     def _take_play(self, command: Command, message_stream_id: int) -> None:
         self._advance(SessionInput.STREAM_COMMAND)
         why = "RTMP is for publishing here; play over HLS."
-        self._outbox.put(_error(message_stream_id, rtmp_command.PLAY_FAILED, why))
+        self._outbox.put(answer.error(message_stream_id, rtmp_command.PLAY_FAILED, why))
         self._events.append(PlayRefused(command.text(0)))
 
     def _take_end(self, command: Command, message_stream_id: int) -> None:
         """Take FCUnpublish(null, key), deleteStream(null, id) or closeStream on its stream."""
         self._advance(SessionInput.STREAM_COMMAND)
-        is_ended = self._publish is not None and _names(command, message_stream_id, self._publish)
+        is_ended = self._publish is not None and self._publish.is_ended_by(
+            command, message_stream_id
+        )
         if command.name == "FCUnpublish":
             key = command.text(0)
             code = rtmp_command.UNPUBLISH_SUCCESS
-            self._outbox.put(_fc_answer("onFCUnpublish", code, key))
+            self._outbox.put(answer.fc_message("onFCUnpublish", code, key))
             self._answer(command, UNDEFINED)
         if self._publish is None or not is_ended:
             return
         stopped = "Stopped publishing stream."
         stream_id = self._publish.message_stream_id
-        self._outbox.put(_status(stream_id, rtmp_command.UNPUBLISH_SUCCESS, stopped))
+        self._outbox.put(answer.status(stream_id, rtmp_command.UNPUBLISH_SUCCESS, stopped))
         self._publish = None
         self._advance(SessionInput.UNPUBLISH)
         self._events.append(PublishEnded(command.name))
 
 
-def _names(command: Command, message_stream_id: int, publish: _Publish) -> bool:
-    """Say whether a command that ends a publish means this one; in doubt it does."""
-    match command.name:
-        case "FCUnpublish":
-            # Encoders leave the query out here, or keep it.
-            key = command.text(0).partition("?")[0]
-            return not key or key == publish.stream_key.partition("?")[0]
-        case "deleteStream":
-            number = command.number(0)
-            return number is None or number == publish.message_stream_id
-        case _:
-            return message_stream_id in (0, publish.message_stream_id)
-
-
 def _text(value: Amf0Value) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _fc_answer(name: str, code: str, stream_key: str) -> Message:
-    """Make onFCPublish or onFCUnpublish: in no specification; FMLE and its heirs know them."""
-    key = stream_key.partition("?")[0]
-    return command_message(name, 0, None, information(rtmp_command.STATUS, code, key))
-
-
-def _status(message_stream_id: int, code: str, description: str) -> Message:
-    return status_message(message_stream_id, rtmp_command.STATUS, code, description)
-
-
-def _error(message_stream_id: int, code: str, description: str) -> Message:
-    return status_message(message_stream_id, rtmp_command.ERROR, code, description)

@@ -24,9 +24,9 @@ from tests.codecs.bitstreams import (
 
 #: extradata of h264_bframes_aac.flv as ffprobe -show_data prints it.
 X264_HIGH_RECORD = bytes.fromhex(
-    "0164000cffe1001a"
-    "6764000cacd941419f9f01100000030010000003 0320f1429960"
-    "010006 68ebecb22c2c fdf8f800".replace(" ", "")
+    "0164000cffe1001a6764000cacd941419f9f0110000003001000000303 20f1429960"
+    "01000568ebecb22cfdf8f800"
+)
 )
 SPS = SpsFields(profile_idc=100, vui=vui_with_timing(1, 60)).nal()
 
@@ -50,7 +50,7 @@ def test_record_of_x264() -> None:
     assert config.sample_aspect == 1
     assert config.codec_string == "avc1.64000c"
     assert (config.profile_idc, config.constraint_flags, config.level_idc) == (100, 0, 12)
-    assert config.pps == (bytes.fromhex("68ebecb22c2c"),)
+    assert config.pps == (bytes.fromhex("68ebecb22c"),)
     assert config.serialize_record() == X264_HIGH_RECORD
 
 

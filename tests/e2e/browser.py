@@ -178,7 +178,7 @@ class Browser:
             *(self._chromium, "--headless=new", "--no-sandbox", "--disable-gpu"),
             *("--disable-quic", "--no-first-run", "--disable-background-networking"),
             *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
-            *("--disable-extensions", "--no-proxy-server", "--mute-audio"),
+            *("--disable-extensions", "--no-proxy-server", "--mute-audio", "--log-level=3"),
             *("--autoplay-policy=no-user-gesture-required", f"--user-data-dir={self._profile}"),
             url,
         ]

@@ -139,6 +139,17 @@ def test_unsupported_object_type_is_named_once() -> None:
     assert len(samples(demuxer.audio(0, aac_frame(RAW)))) == 1
 
 
+def test_empty_adts_frames_are_bounded() -> None:
+    """A header without data moves on by 7 bytes only: a message could hold two million."""
+    demuxer = Demuxer()
+    demuxer.audio(0, aac_header(LC_44_STEREO))
+    empty = adts(LC_44_STEREO, b"")
+    assert demuxer.audio(0, aac_frame(empty * 64)) == []
+    assert codes(demuxer.audio(0, aac_frame(empty * 2000))) == ["broken_frame"]
+    (sample,) = samples(demuxer.audio(0, aac_frame(empty + adts(LC_44_STEREO, RAW))))
+    assert sample.data == RAW
+
+
 def test_unknown_aac_packet_type() -> None:
     assert codes(Demuxer().audio(0, b"\xaf\x07\x00")) == ["broken_frame"]
 

@@ -14,6 +14,7 @@ from hlsorigin.media.timebase import TIMESCALE
 from tests.support.media import (
     ASC_44K,
     AUDIO,
+    SPS_720P,
     VIDEO,
     audio,
     audio_ms,
@@ -232,7 +233,7 @@ def test_video_that_stands_still_lets_audio_go_on() -> None:
 
 def test_config_change_is_a_discontinuity_at_its_keyframe() -> None:
     rig = Rig().feed(interleave(video_ms(3000), audio_ms(3000)))
-    other = bytearray(video_track().config.sps[0])
+    other = bytearray(SPS_720P)
     other[3] += 1
     rig.segmenter.set_track(video_track(bytes(other)))
     rig.feed(interleave(video_ms(4000, start_ms=3000), audio_ms(4000, start_ms=3000)))

@@ -17,7 +17,6 @@ from tests.mpegts.feeds import (
     MP3_HEADER,
     PPS,
     SPS,
-    VIDEO,
     aac_track,
     audio,
     by_dts,

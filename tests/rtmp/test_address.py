@@ -47,9 +47,7 @@ URL = "rtmp://host/live"
         pytest.param("a/b", URL, "r", ("a/b", "r", {}), id="not checked here"),
     ],
 )
-def test_places(
-    app: str, tc_url: str, key: str, expected: tuple[str, str, dict[str, str]]
-) -> None:
+def test_places(app: str, tc_url: str, key: str, expected: tuple[str, str, dict[str, str]]) -> None:
     address = parse_publish_address(app, tc_url, key)
     assert (address.app, address.stream, address.params) == expected
 

@@ -22,9 +22,7 @@ SMALL = SessionLimits(
 )
 
 
-def read(
-    wire: bytes, feeding: str = "whole", limits: SessionLimits | None = None
-) -> list[Message]:
+def read(wire: bytes, feeding: str = "whole", limits: SessionLimits | None = None) -> list[Message]:
     reader = ChunkReader(limits or SessionLimits())
     return [found for piece in feed(wire, feeding) for found in reader.receive_data(piece)]
 
@@ -224,7 +222,7 @@ def test_long_chunk_stream_id_among_short_ones(feeding: str) -> None:
 
 
 def test_header_in_the_middle_of_a_message() -> None:
-    """"SHOULD use type 3": 1 and 2 are tolerated when they change nothing."""
+    """ "SHOULD use type 3": 1 and 2 are tolerated when they change nothing."""
     start = header(0, 6, 10, 200) + BODY[:128]
     for head in (header(1, 6, 99, 200), header(2, 6, 99)):
         assert read(start + head + BODY[128:200]) == [Message(9, 10, 1, BODY[:200])]
@@ -256,7 +254,7 @@ def test_number_of_chunk_streams_is_bounded() -> None:
 
 
 def test_trickling_message_is_not_read_again_and_again() -> None:
-    """1 MiB in chunks of 128 bytes, byte by byte: twice the bytes, about twice the time."""
+    """Chunks of 128 bytes, byte by byte: eight times the bytes, about eight times the time."""
 
     def cost_s(size: int) -> float:
         wire = message(9, bytes(size))
@@ -267,7 +265,7 @@ def test_trickling_message_is_not_read_again_and_again() -> None:
         return time.process_time() - begin
 
     cost_s(10_000)
-    small, large = cost_s(100_000), cost_s(800_000)
+    small, large = cost_s(40_000), cost_s(320_000)
     assert large < 8 * small * 4
 
 
@@ -292,9 +290,7 @@ def test_alternating_one_byte_chunks_stay_cheap() -> None:
     st.integers(1, 300),
     st.integers(0, 1 << 30),
 )  # fmt: skip
-def test_writer_is_read_back(
-    specs: list[tuple[int, int, int, int]], size: int, seed: int
-) -> None:
+def test_writer_is_read_back(specs: list[tuple[int, int, int, int]], size: int, seed: int) -> None:
     writer = ChunkWriter(size)
     messages = [Message(type_id, ms, 1, BODY[:length]) for _, type_id, ms, length in specs]
     wire = set_chunk_size(size)

@@ -39,4 +39,4 @@ class TextMuxer:
 
 def read_text(data: bytes) -> list[Sample]:
     """Give the samples that ``TextMuxer`` wrote."""
-    return [Sample(*row, b"") for row in json.loads(data)]
+    return [Sample(a, b, c, d, e, b"") for a, b, c, d, e in json.loads(data)]

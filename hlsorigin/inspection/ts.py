@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from hlsorigin.inspection_codec import describe_stream
-from hlsorigin.inspection_report import Report, Section
-from hlsorigin.inspection_timing import TrackTiming, timing_section
+from hlsorigin.inspection.codec import describe_stream
+from hlsorigin.inspection.report import Report, Section
+from hlsorigin.inspection.timing import TrackTiming, timing_section
 from hlsorigin.media.timebase import TIMESCALE, TS_WRAP_90K, unwrap
 from hlsorigin.mpegts.psi import PmtStream, StreamType
 from hlsorigin.mpegts.reader import TsContents, TsReader

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hlsorigin.errors import ContainerError
-from hlsorigin.inspection_report import Report, Section
-from hlsorigin.inspection_ts import inspect_ts
+from hlsorigin.inspection.report import Report, Section
+from hlsorigin.inspection.ts import inspect_ts
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-import hlsorigin.inspection as inspection
-from hlsorigin.inspection import Report, Section, inspect_bytes, inspect_file
-from hlsorigin.inspection_display import print_report
-from hlsorigin.inspection_timing import TrackTiming
+import hlsorigin.inspection.inspect as inspection
+from hlsorigin.inspection.display import print_report
+from hlsorigin.inspection.inspect import inspect_bytes, inspect_file
+from hlsorigin.inspection.report import Report, Section
+from hlsorigin.inspection.timing import TrackTiming
 
-CLIP = Path(__file__).parent.parent / "hlsorigin" / "data" / "clip.flv"
+CLIP = Path(__file__).parents[2] / "hlsorigin" / "data" / "clip.flv"
 
 STARTS = [
     (b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00", "FLV"),

@@ -13,17 +13,17 @@ from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from hlsorigin.errors import SettingsError
-from hlsorigin.settings import (
+from hlsorigin.settings.layers import KeyTree, Layers
+from hlsorigin.settings.model import (
     HlsSettings,
     ListenAddress,
     Settings,
     key_tree,
     load_settings,
 )
-from hlsorigin.settings_layers import KeyTree, Layers
-from hlsorigin.settings_problems import describe_problems
-from hlsorigin.settings_show import effective_values
-from hlsorigin.settings_values import (
+from hlsorigin.settings.problems import describe_problems
+from hlsorigin.settings.show import effective_values
+from hlsorigin.settings.values import (
     format_duration,
     format_size,
     parse_count,
@@ -31,7 +31,7 @@ from hlsorigin.settings_values import (
     parse_size_bytes,
 )
 
-EXAMPLE = Path(__file__).parent.parent / "conf" / "hlsorigin.toml"
+EXAMPLE = Path(__file__).parents[2] / "conf" / "hlsorigin.toml"
 
 
 def load(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Settings:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from hlsorigin.errors import HlsOriginError
-from hlsorigin.inspection_flv import inspect_flv
-from hlsorigin.inspection_m3u8 import inspect_m3u8
-from hlsorigin.inspection_mp4 import inspect_mp4
-from hlsorigin.inspection_report import Report, Section
-from hlsorigin.inspection_ts import inspect_ts
+from hlsorigin.inspection.flv import inspect_flv
+from hlsorigin.inspection.m3u8 import inspect_m3u8
+from hlsorigin.inspection.mp4 import inspect_mp4
+from hlsorigin.inspection.report import Report, Section
+from hlsorigin.inspection.ts import inspect_ts
 
 __all__ = ["MAX_FILE_BYTES", "Report", "Section", "inspect_bytes", "inspect_file"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from hlsorigin.inspection_report import Cell, Section
+from hlsorigin.inspection.report import Cell, Section
 from hlsorigin.media.timebase import TIMESCALE, unwrap
 
 #: A step this large is a jump: longer than any frame, shorter than what stalls a player.

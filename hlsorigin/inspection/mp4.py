@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hlsorigin.errors import ContainerError, Truncated
-from hlsorigin.inspection_report import Report, Section
+from hlsorigin.inspection.report import Report, Section
 from hlsorigin.wire.reader import ByteReader
 
 _CONTAINERS: Final = frozenset(

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from hlsorigin.errors import ContainerError
-from hlsorigin.inspection_mp4 import MAX_DEPTH, inspect_mp4, walk_boxes
-from hlsorigin.inspection_report import Report, Section
+from hlsorigin.inspection.mp4 import MAX_DEPTH, inspect_mp4, walk_boxes
+from hlsorigin.inspection.report import Report, Section
 
 
 def box(name: bytes, *body: bytes) -> bytes:

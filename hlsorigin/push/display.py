@@ -8,7 +8,7 @@ import signal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from hlsorigin.push import PushPlan, PushProgress, PushReport, push
+from hlsorigin.push.publish import PushPlan, PushProgress, PushReport, push
 
 
 async def push_with_progress(plan: PushPlan) -> PushReport:

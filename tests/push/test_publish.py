@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import hlsorigin.push as push_module
+import hlsorigin.push.publish as push_module
 from hlsorigin.cli import main
-from hlsorigin.push import Pace, PushPlan, PushProgress, PushReport, push
-from hlsorigin.push_clip import (
+from hlsorigin.push.clip import (
     AUDIO,
     SCRIPT,
     VIDEO,
@@ -23,6 +22,7 @@ from hlsorigin.push_clip import (
     build_clip,
     parse_push_url,
 )
+from hlsorigin.push.publish import Pace, PushPlan, PushProgress, PushReport, push
 from hlsorigin.rtmp.events import (
     ConnectRequested,
     DataMessage,

@@ -10,9 +10,9 @@ from hlsorigin.errors import FlvError, PeerError
 from hlsorigin.flv.demuxer import VIDEO_TRACK_ID, Demuxer
 from hlsorigin.flv.file import read_flv
 from hlsorigin.flv.tag import FlvTag
-from hlsorigin.inspection_codec import describe_config
-from hlsorigin.inspection_report import Cell, Report, Section
-from hlsorigin.inspection_timing import TrackTiming, timing_section
+from hlsorigin.inspection.codec import describe_config
+from hlsorigin.inspection.report import Cell, Report, Section
+from hlsorigin.inspection.timing import TrackTiming, timing_section
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import RTMP_WRAP_90K

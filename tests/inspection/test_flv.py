@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hlsorigin.errors import FlvError, HlsOriginError
-from hlsorigin.inspection_flv import inspect_flv
-from hlsorigin.inspection_report import Report, Section
+from hlsorigin.inspection.flv import inspect_flv
+from hlsorigin.inspection.report import Report, Section
 
-CLIP = Path(__file__).parent.parent / "hlsorigin" / "data" / "clip.flv"
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "flv"
+CLIP = Path(__file__).parents[2] / "hlsorigin" / "data" / "clip.flv"
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "flv"
 
 
 def report_of(data: bytes) -> Report:

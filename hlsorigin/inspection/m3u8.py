@@ -8,7 +8,7 @@ from typing import Any
 import m3u8
 
 from hlsorigin.errors import ContainerError
-from hlsorigin.inspection_report import Report, Section
+from hlsorigin.inspection.report import Report, Section
 
 
 def inspect_m3u8(data: bytes, report: Report) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from hlsorigin.errors import ContainerError
-from hlsorigin.inspection_m3u8 import inspect_m3u8
-from hlsorigin.inspection_report import Report, Section
+from hlsorigin.inspection.m3u8 import inspect_m3u8
+from hlsorigin.inspection.report import Report, Section
 
 LIVE = """#EXTM3U
 #EXT-X-VERSION:3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hlsorigin.errors import FlvError
-from hlsorigin.push_clip import (
+from hlsorigin.push.clip import (
     AUDIO,
     SCRIPT,
     VIDEO,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from hlsorigin.settings_layers import KeyPath, KeyTree, Layers, suggest
+from hlsorigin.settings.layers import KeyPath, KeyTree, Layers, suggest
 
 # Keyed by pydantic's error types; the rest speak through their own message.
 _SENTENCES: Final = {

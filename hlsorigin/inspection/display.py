@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hlsorigin.inspection_report import Cell, Report, Section
+from hlsorigin.inspection.report import Cell, Report, Section
 
 #: Off a terminal, lines must not be folded at 80 columns: someone greps them.
 _PIPE_WIDTH: Final = 200

@@ -24,10 +24,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from hlsorigin.errors import SettingsError
 from hlsorigin.hls.naming import why_name_is_invalid
-from hlsorigin.settings_fields import Listen, OptionalListen, count, duration, size
-from hlsorigin.settings_layers import KeyTree, Layers, read_layers
-from hlsorigin.settings_problems import describe_problems, key_error
-from hlsorigin.settings_values import ListenAddress, format_duration, format_size
+from hlsorigin.settings.fields import Listen, OptionalListen, count, duration, size
+from hlsorigin.settings.layers import KeyTree, Layers, read_layers
+from hlsorigin.settings.problems import describe_problems, key_error
+from hlsorigin.settings.values import ListenAddress, format_duration, format_size
 
 __all__ = [
     "AdminSettings",

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from hlsorigin.settings_values import (
+from hlsorigin.settings.values import (
     ListenAddress,
     format_duration,
     format_size,

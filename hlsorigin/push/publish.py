@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hlsorigin.errors import HlsOriginError, PeerError
-from hlsorigin.push_clip import Clip, ClipMessage, PushTarget, load_clip, parse_push_url
+from hlsorigin.push.clip import Clip, ClipMessage, PushTarget, load_clip, parse_push_url
 from hlsorigin.rtmp.client import (
     ClientEvent,
     PublishClient,

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hlsorigin.settings import AppSettings, Settings, load_with_layers
-from hlsorigin.settings_fields import Bounded
-from hlsorigin.settings_layers import KeyPath, Layers
-from hlsorigin.settings_values import parse_count
+from hlsorigin.settings.fields import Bounded
+from hlsorigin.settings.layers import KeyPath, Layers
+from hlsorigin.settings.model import AppSettings, Settings, load_with_layers
+from hlsorigin.settings.values import parse_count
 
 
 @dataclass(frozen=True, slots=True)
