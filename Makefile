@@ -30,6 +30,7 @@ lint: venv
 	@echo "lint: ok"
 
 venv: $(VENV)/.installed
+	@:
 
 $(VENV)/.installed: pyproject.toml .ci/make-venv
 	@.ci/make-venv $(VENV)

@@ -22,6 +22,7 @@ from hlsorigin.codecs.h264 import (
     parameter_set_id,
     parse_avc_record,
 )
+from hlsorigin.codecs.h264_sps import parse_sps
 from hlsorigin.codecs.nal import (
     NalSpan,
     NalType,
@@ -151,11 +152,11 @@ class AvcDepacketizer:
                 return _AccessUnit(buffer, 0, 4, scan_length_prefixed(buffer, 4))
             if self._record is not None:
                 raise
+            # Not remembered: a damaged frame that fits another size by chance is alone with it.
             unit = _probe_length_size(payload, start)
             if unit is None:
                 raise
-        self._length_size = unit.length_size
-        return unit
+            return unit
 
     def _collect_parameter_sets(self, unit: _AccessUnit) -> list[Item]:
         """Take SPS and PPS that came in band."""
@@ -169,6 +170,8 @@ class AvcDepacketizer:
             new_pps = _by_id(nal for nal in found if nal[0] & 0x1F == NalType.PPS)
             if new_sps.items() <= self._sps.items() and new_pps.items() <= self._pps.items():
                 return []
+            for nal in new_sps.values():
+                parse_sps(nal)  # a damaged one would stay in the track for good
             # A PPS belongs to the content of its SPS (7.4.1.2.1): those sent along replace all.
             is_replaced = any(self._sps.get(key, nal) != nal for key, nal in new_sps.items())
             kept_pps = {} if is_replaced and new_pps else self._pps
@@ -219,8 +222,8 @@ def _by_id(nals: Iterable[bytes]) -> dict[int, bytes]:
 
 
 def _probe_length_size(payload: bytes, start: int) -> _AccessUnit | None:
-    """Find the length size of a stream that told none, by walking."""
-    for size in (4, 2, 1):
+    """Find the length size of a stream that told none, by walking; 4 was tried already."""
+    for size in (2, 1):
         try:
             spans = scan_length_prefixed(payload, size, start)
         except CodecError:

@@ -10,7 +10,7 @@ Rules:
 
 * Timestamps that leave this package are absolute milliseconds modulo 2**32 (RTMP 1.0 section 4).
 * A media message's payload is passed on untouched. What is in it is ``flv``'s affair.
-* Any split of the incoming bytes gives the same events.
+* Any split of the incoming bytes gives the same events; those of a call that raises are lost.
 * Whatever a peer sends, only ``RtmpError``, ``Amf0Error``, ``Truncated`` and ``LimitExceeded``
   come out.
 * A publish is answered only after the shell decided: no Publish.Start before the checks.

@@ -95,6 +95,11 @@ CASES = [
         ),
         *("mp4a.40.5", 24_000, 48_000, 1),
     ),
+    Case(
+        "er aac lc with compatible sbr: epConfig stands between",
+        write(*((5, 17), (4, 6), (4, 2), (3, 0), (2, 0), (11, 0x2B7), (5, 5), (1, 1), (4, 3))),
+        *("mp4a.40.5", 24_000, 48_000, 2),
+    ),
     Case("sbr denied (ffmpeg)", bytes.fromhex("119056e500"), "mp4a.40.2", 48_000, 48_000, 2),
     Case("cut sync extension", bytes.fromhex("131056e5"), "mp4a.40.2", 24_000, 24_000, 2),
     Case(

@@ -24,9 +24,7 @@ from tests.codecs.bitstreams import (
 
 #: extradata of h264_bframes_aac.flv as ffprobe -show_data prints it.
 X264_HIGH_RECORD = bytes.fromhex(
-    "0164000cffe1001a6764000cacd941419f9f0110000003001000000303 20f1429960"
-    "01000568ebecb22cfdf8f800"
-)
+    "0164000cffe1001a6764000cacd941419f9f011000000300100000030320f142996001000568ebecb22cfdf8f800"
 )
 SPS = SpsFields(profile_idc=100, vui=vui_with_timing(1, 60)).nal()
 

@@ -7,7 +7,14 @@ from hlsorigin.codecs.nal import join_annex_b
 from hlsorigin.flv.demuxer import VIDEO_TRACK_ID, Demuxer, Item
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.track import MediaKind, Track
-from tests.codecs.bitstreams import AUD, RECOVERY_POINT_SEI, USER_DATA_SEI, SpsFields, pps
+from tests.codecs.bitstreams import (
+    AUD,
+    RECOVERY_POINT_SEI,
+    USER_DATA_SEI,
+    SpsFields,
+    pps,
+    slice_nal,
+)
 from tests.flv.payloads import (
     I_SLICE,
     IDR,
@@ -69,6 +76,7 @@ def test_keyframe_flag_alone_makes_no_sync(demuxer: Demuxer) -> None:
         ((RECOVERY_POINT_SEI, I_SLICE, I_SLICE), True, True),
         ((USER_DATA_SEI, RECOVERY_POINT_SEI, I_SLICE), True, True),
         ((RECOVERY_POINT_SEI, I_SLICE), False, False),
+        ((RECOVERY_POINT_SEI, slice_nal(2, 7)), True, False),  # data partitioning: not looked into
         ((RECOVERY_POINT_SEI, P_SLICE), True, False),  # gradual refresh
         ((RECOVERY_POINT_SEI, I_SLICE, P_SLICE), True, False),
     ],
@@ -191,6 +199,13 @@ def test_other_vui_in_band_than_in_header_does_not_flap(demuxer: Demuxer) -> Non
         assert tracks(feed_video(demuxer, *gop)) == []
 
 
+def test_repeated_header_does_not_undo_sets_in_band(demuxer: Demuxer) -> None:
+    """Sets that came in band once stay in force, however often the old header is repeated."""
+    feed_video(demuxer, avc_frame(LARGER_SPS, PPS, IDR, key=True))
+    for _ in range(3):
+        assert tracks(feed_video(demuxer, avc_header(), avc_frame(IDR, key=True))) == []
+
+
 def test_new_sps_drops_picture_sets_of_the_old(demuxer: Demuxer) -> None:
     """7.4.1.2.1: a PPS is read with the content of its SPS."""
     feed_video(demuxer, avc_frame(pps(1), IDR, key=True))
@@ -203,8 +218,10 @@ def test_sets_in_an_inter_frame_wait_for_the_idr(demuxer: Demuxer) -> None:
     assert [type(item) for item in items] == [Sample, Track, Sample]
 
 
-def test_broken_sets_in_band_change_nothing(demuxer: Demuxer) -> None:
-    items = feed_video(demuxer, avc_frame(b"\x67\x4d", PPS, IDR, key=True))
+@pytest.mark.parametrize("sps", [b"\x67\x4d", SpsFields(sps_id=5).nal()[:6]])
+def test_broken_sets_in_band_change_nothing(demuxer: Demuxer, sps: bytes) -> None:
+    items = feed_video(demuxer, avc_frame(sps, PPS, IDR, key=True))
+    assert tracks(items) == []
     assert codes(items) == ["broken_config"]
     assert [sample.data for sample in samples(items)] == [lengths(IDR)]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
+from hlsorigin.hls.muxer import Muxer
 from hlsorigin.hls.policy import SegmentPolicy
 from hlsorigin.live.hub import AppPolicy, StreamHub
 from hlsorigin.live.publisher import Publisher, PublisherInfo
@@ -23,7 +24,13 @@ INFO = PublisherInfo("rtmp", "192.0.2.7:50000", "test")
 class LiveRig:
     """A hub whose time stands still until told."""
 
-    def __init__(self, store: SegmentStore, *, takeover: bool = True) -> None:
+    def __init__(
+        self,
+        store: SegmentStore,
+        *,
+        takeover: bool = True,
+        make_muxer: Callable[[], Muxer] | None = None,
+    ) -> None:
         self.clock = FakeClock()
         self.store = store
         self.muxers: list[TextMuxer] = []
@@ -36,7 +43,10 @@ class LiveRig:
             keep_ended_s=60,
         )
         self.hub = StreamHub(
-            store, self.clock, lambda app: AppPolicy(settings, takeover), self._make_muxer
+            store,
+            self.clock,
+            lambda app: AppPolicy(settings, takeover),
+            make_muxer or self._make_muxer,
         )
 
     def _make_muxer(self) -> TextMuxer:
@@ -92,10 +102,14 @@ class LiveRig:
 
 @asynccontextmanager
 async def live_rig(
-    store: SegmentStore | None = None, *, takeover: bool = True
+    store: SegmentStore | None = None,
+    *,
+    takeover: bool = True,
+    make_muxer: Callable[[], Muxer] | None = None,
 ) -> AsyncIterator[LiveRig]:
     """Run a hub for the time of the block; its housekeeping is left to ``LiveRig.tick``."""
-    rig = LiveRig(store or MemoryStore(1 << 30, 1 << 28), takeover=takeover)
+    store = store or MemoryStore(1 << 30, 1 << 28)
+    rig = LiveRig(store, takeover=takeover, make_muxer=make_muxer)
     await rig.store.open()
     await rig.hub.recover()
     try:
