@@ -373,7 +373,7 @@ class Segmenter:
             data=self._muxer.mux(samples, starts_segment=True),
             start_90k=self._open.start_90k,
             duration_90k=duration_90k,
-            independent=frames[0].is_sync,
+            independent=_is_independent(frames),
             discontinuity=self._discontinuity,
             new_timeline=self._new_timeline,
             tracks=self._active,
@@ -424,3 +424,13 @@ class Segmenter:
         if code not in self._noted:
             self._noted.add(code)
             self._notes.append(Note(code, message))
+
+
+def _is_independent(frames: Sequence[Sample]) -> bool:
+    """Say whether nothing of a segment needs the one before it (8216bis 4.4.2.1).
+
+    Pictures shown before the first one of the segment belong to an open GOP: they refer to
+    pictures of the segment before.
+    """
+    first = frames[0]
+    return first.is_sync and all(frame.pts >= first.pts for frame in frames)

@@ -188,6 +188,10 @@ class RtmpConnection(asyncio.Protocol):
         elif isinstance(event, events.PublishEnded):
             self._end_publish(event.reason)
             self._set_deadline()
+        elif isinstance(event, events.PublishRefused):
+            self._log.warning("publish_refused", detail=event.why)
+            if self._publisher is None:
+                self._close_gently()
         elif isinstance(event, events.PlayRefused):
             self._log.info("play_refused", detail="RTMP playback is not offered; use HLS")
         elif isinstance(event, events.MessageSkipped):

@@ -22,7 +22,8 @@ class Sample:
     pts: int
     #: Ticks until the next sample of the track; 0 while unknown.
     duration: int
-    #: Decoding may start here. For video: the access unit has an IDR picture.
+    #: Decoding may start here. For video: the access unit has an IDR picture, or an I picture
+    #: that a recovery point marks (open GOP).
     is_sync: bool
     #: H.264: NAL units, each behind a 4-byte length, without AUD, SPS and PPS (these live in the
     #: track's config). AAC: one raw_data_block without ADTS. MP3: one frame with its header.

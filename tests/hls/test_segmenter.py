@@ -67,7 +67,9 @@ class Rig:
                 assert before.start_90k + before.duration_90k == after.start_90k
                 assert before.tracks == after.tracks
             elif not set(after.tracks) < set(before.tracks):
-                assert after.independent
+                first = read_text(after.data)
+                cutting = min(each.track_id for each in first)
+                assert next(each for each in first if each.track_id == cutting).is_sync
 
     def codes(self) -> list[str]:
         return [note.code for note in self.segmenter.take_notes()]
@@ -168,6 +170,18 @@ def test_video_starts_with_a_keyframe_and_audio_with_it() -> None:
     first_audio = next(s for s in samples if s.track_id == AUDIO)
     assert abs(first_audio.dts - first.start_90k) <= 1920
     assert rig.segmenter.frames_dropped > 20
+
+
+def test_segment_of_an_open_gop_is_not_called_independent() -> None:
+    """Pictures shown before its first one refer to the segment before it."""
+    feed = video_ms(8000)
+    for key in (sample for sample in feed if sample.is_sync):
+        key.pts += 120 * 90
+    for sample in feed:
+        sample.pts += 40 * 90
+    out = Rig().feed(feed).finish()
+    assert out
+    assert not any(segment.independent for segment in out)
 
 
 def test_audio_before_a_delayed_first_picture_is_no_late_track() -> None:

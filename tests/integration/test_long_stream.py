@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from hlsorigin.auth.base import AllowAll
+from hlsorigin.codecs.h264 import AvcConfig
 from hlsorigin.hls import packager
 from hlsorigin.ingest.rtmp import RtmpConnection, RtmpIngest, RtmpOptions
 from hlsorigin.mpegts.muxer import TsMuxer
@@ -17,13 +18,13 @@ from hlsorigin.rtmp.client import PublishClient, PublishStarted
 from hlsorigin.rtmp.session import SessionLimits
 from tests.support.hls_checker import LivePlaylistChecker
 from tests.support.live import LiveRig, live_rig
-from tests.support.media import ASC_48K, video_track
+from tests.support.media import ASC_48K, PPS, SPS_720P
 from tests.support.ts_reader import TsState, read_segment
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 HOUR_MS: Final = 3_600_000
-AVC_HEADER: Final = b"\x17\x00\x00\x00\x00" + video_track().config.serialize_record()
+AVC_HEADER: Final = b"\x17\x00\x00\x00\x00" + AvcConfig.from_parameter_sets((SPS_720P,), (PPS,)).serialize_record()
 AAC_HEADER: Final = b"\xaf\x00" + ASC_48K
 KEY_FRAME: Final = (
     b"\x17\x01\x00\x00\x00" + (8).to_bytes(4, "big") + b"\x65\x88\x84\x00\x10\xff\xfe\xf6"

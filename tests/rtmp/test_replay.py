@@ -25,15 +25,15 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "rtmp"
 NONCE = bytes(1536)
 #: File: (stream key, start of flashVer, video messages, audio messages, last media time).
 CAPTURES: dict[str, tuple[str, str, int, int, int]] = {
-    "ffmpeg_publish": ("room?key=abc", "FMLE/3.0 (compatible; Lavf", 17, 46, 1131),
-    "gstreamer_publish": ("room", "LNX", 17, 45, 998),
-    "librtmp_publish": ("room", "", 17, 45, 998),
-    "obs_like": ("room?key=abc&expires=1900000000", "FMLE/3.0 (compatible; FMSc", 16, 46, 1131),
+    "ffmpeg_publish.bin": ("room?key=abc", "FMLE/3.0 (compatible; Lavf", 17, 46, 1131),
+    "gstreamer_publish.bin": ("room", "LNX", 17, 45, 998),
+    "librtmp_publish.bin": ("room", "", 17, 45, 998),
+    "obs_like.bin": ("room?key=abc&expires=1900000000", "FMLE/3.0 (compatible; FMSc", 16, 46, 1131),
 }
 
 
 def capture(name: str) -> bytes:
-    return (FIXTURES / f"{name}.bin").read_bytes()
+    return (FIXTURES / name).read_bytes()
 
 
 def replay(wire: bytes, feeding: str) -> tuple[list[Event], bytes, SessionState]:
@@ -96,7 +96,7 @@ def test_frames_are_as_regular_as_the_source(name: str) -> None:
 
 
 def test_obs_like_is_reproducible() -> None:
-    assert obs_like.build(capture("ffmpeg_publish")) == capture("obs_like")
+    assert obs_like.build(capture("ffmpeg_publish.bin")) == capture("obs_like.bin")
 
 
 @pytest.mark.parametrize("name", CAPTURES)
