@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from hlsorigin.media.timebase import TIMESCALE
+
+#: A peak measured over less than this is not the peak yet: encoders start low. Players keep the
+#: value they read first, and the true peak must stay below 125 % of it (AAS 1.29).
+_SETTLED_90K: Final = 30 * TIMESCALE
 
 
 class BitrateMeter:
@@ -22,9 +27,10 @@ class BitrateMeter:
         """Largest bit rate of a contiguous set of segments, bits per second, rounded up.
 
         The set's duration is between 0.5 and 1.5 target durations; while there is none yet, what
-        was seen counts.
+        was seen counts. Until half a minute is measured, a quarter is added.
         """
-        return self._peak or self._short_peak
+        peak = self._peak or self._short_peak
+        return peak if self._duration_90k >= _SETTLED_90K else peak + peak // 4
 
     @property
     def average_bps(self) -> int:

@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 from hlsorigin.errors import SettingsError
 
 #: hls.js for browsers without HLS of their own; pinned, and checked by the browser.
-_HLS_JS_URL: Final = "https://cdn.jsdelivr.net/npm/hls.js@1.6.13/dist/hls.min.js"
-_HLS_JS_INTEGRITY: Final = "sha384-z+tuLqMWl1/cPv7O+39RO0EURSNvorimpcCaMgeNwU+qFBx+AlUIl7jaAwg0cYil"
+_HLS_JS_URL: Final = "https://cdn.jsdelivr.net/npm/hls.js@1.6.19/dist/hls.min.js"
+_HLS_JS_INTEGRITY: Final = "sha384-eIepVstlIv9sSqP0mAsB37yZCJzcs0Y9qhxne7qDj9mO6EneOgR3uvZy28Xn6XqH"
 _LOCAL_HLS_JS: Final = "/_/hls.min.js"
 
 

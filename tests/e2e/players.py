@@ -45,17 +45,17 @@ def run(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[str
         pytest.fail(f"{' '.join(command)} still ran after {timeout_s:g} s: {err.stderr!r}")
 
 
+def ffmpeg_player(url: str, seconds: float, *options: str) -> list[str]:
+    """Give the command that decodes so many seconds, and fails at an error of any decoder."""
+    strict = ("-hide_banner", "-nostats", "-v", "error", "-xerror", "-err_detect", "explode")
+    output = ("-t", str(seconds), "-map", "0", "-f", "null", *options, "-")
+    return [require_program("ffmpeg", "ffmpeg"), *strict, "-i", url, *output]
+
+
 def play_with_ffmpeg(url: str, seconds: float) -> Playback:
     """Read and decode so many seconds from the live edge; every error of a decoder fails."""
-    ffmpeg = require_program("ffmpeg", "ffmpeg")
-    result = run(
-        [
-            *(ffmpeg, "-hide_banner", "-nostats", "-v", "error", "-xerror"),
-            *("-err_detect", "explode", "-i", url, "-t", str(seconds)),
-            *("-map", "0", "-f", "null", "-progress", "pipe:1", "-"),
-        ],
-        timeout_s=seconds + 25,
-    )
+    command = ffmpeg_player(url, seconds, "-progress", "pipe:1")
+    result = run(command, timeout_s=seconds + 25)
     assert result.returncode == 0, result.stderr
     assert result.stderr == "", f"ffmpeg says: {result.stderr}"
     frames = re.findall(r"^frame=(\d+)", result.stdout, re.MULTILINE)

@@ -50,7 +50,7 @@ def test_the_newer_encoder_is_refused(origin: Origin) -> None:
     edge = max(checker.segments)
 
     def has_gone_on() -> bool:
-        checker.feed(origin.get(url).text, time.monotonic())
+        checker.feed(origin.get(url).text)
         return max(checker.segments) >= edge + 3
 
     wait_until(has_gone_on, 20, "three more segments")
@@ -79,9 +79,9 @@ def _strange_openings() -> dict[str, bytes]:
     }
 
 
-def test_strangers_disturb_nobody(origin: Origin, live: Stream) -> None:
+def test_strangers_disturb_nobody(origin: Origin, clip: Stream) -> None:
     """Each is disconnected within the handshake's deadline (10 s); the stream runs on time."""
-    url, checker = live.media_playlist_url(), LivePlaylistChecker()
+    url, checker = clip.media_playlist_url(), LivePlaylistChecker()
     sockets = {}
     for name, opening in _strange_openings().items():
         stranger = socket.create_connection(("127.0.0.1", origin.rtmp_port), timeout=5)

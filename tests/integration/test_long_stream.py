@@ -24,7 +24,9 @@ from tests.support.ts_reader import TsState, read_segment
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 HOUR_MS: Final = 3_600_000
-AVC_HEADER: Final = b"\x17\x00\x00\x00\x00" + AvcConfig.from_parameter_sets((SPS_720P,), (PPS,)).serialize_record()
+AVC_HEADER: Final = (
+    b"\x17\x00\x00\x00\x00" + AvcConfig.from_parameter_sets((SPS_720P,), (PPS,)).serialize_record()
+)
 AAC_HEADER: Final = b"\xaf\x00" + ASC_48K
 KEY_FRAME: Final = (
     b"\x17\x01\x00\x00\x00" + (8).to_bytes(4, "big") + b"\x65\x88\x84\x00\x10\xff\xfe\xf6"
