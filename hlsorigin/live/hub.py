@@ -11,8 +11,9 @@ import structlog
 from hlsorigin.errors import StoreError, StreamBusy
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.live.clock import Clock
+from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.publisher import Publisher, PublisherInfo
-from hlsorigin.live.stream import LiveStream, Numbering, StreamSettings, StreamState
+from hlsorigin.live.stream import LiveStream, StreamSettings, StreamState
 from hlsorigin.store.base import SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")

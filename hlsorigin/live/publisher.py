@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.track import Track
 
-if TYPE_CHECKING:
-    from hlsorigin.live.stream import LiveStream
+
+class PublishTarget(Protocol):
+    """What a publisher feeds: the part of ``live.stream.LiveStream`` that it sees."""
+
+    @property
+    def is_congested(self) -> bool:
+        """Finished segments pile up in front of the store."""
+
+    def set_track(self, track: Track) -> None:
+        """Announce a track or its new config."""
+
+    def write(self, sample: Sample, wallclock_s: float) -> None:
+        """Package the next sample."""
+
+    def note(self, note: Note) -> None:
+        """Log what was noticed and keep it for the API."""
+
+    def data_event(self, name: str, values: Sequence[object]) -> None:
+        """Keep a data event of the encoder for the API."""
+
+    def end_publish(self, publisher: Publisher, reason: str) -> None:
+        """The publisher left: finish the open segment and wait for a return."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +55,12 @@ class Publisher:
 
     def __init__(
         self,
-        stream: LiveStream,
+        stream: PublishTarget,
         info: PublisherInfo,
         on_end: Callable[[str], None],
         now_s: float,
     ) -> None:
-        self.stream = stream
+        self._stream = stream
         self.info = info
         self._on_end = on_end
         self._drained: Callable[[], None] | None = None
@@ -51,27 +71,27 @@ class Publisher:
     def set_track(self, track: Track) -> None:
         """Announce a track or its new config."""
         if self.is_open:
-            self.stream.set_track(track)
+            self._stream.set_track(track)
 
     def write(self, sample: Sample, wallclock_s: float) -> None:
         """Hand over the next sample of an announced track."""
         if self.is_open:
-            self.stream.write(sample, wallclock_s)
+            self._stream.write(sample, wallclock_s)
 
     def note(self, note: Note) -> None:
         """Report what the demuxer noticed."""
         if self.is_open:
-            self.stream.note(note)
+            self._stream.note(note)
 
     def data_event(self, name: str, values: Sequence[object]) -> None:
         """Hand over a data event (onTextData, onCuePoint, onFI, ...)."""
         if self.is_open:
-            self.stream.data_event(name, values)
+            self._stream.data_event(name, values)
 
     @property
     def is_congested(self) -> bool:
         """The store is behind: read no more from the peer until ``when_drained`` calls."""
-        return self.is_open and self.stream.is_congested
+        return self.is_open and self._stream.is_congested
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called once when the store has caught up, or the publish ended."""
@@ -87,7 +107,7 @@ class Publisher:
         """End the publish: the peer left. The stream waits for it to come back."""
         if self.is_open:
             self.is_open = False
-            self.stream.end_publish(self, reason)
+            self._stream.end_publish(self, reason)
 
     def end(self, reason: str) -> None:
         """Take the publish away (takeover, idle, store full, shutdown); the ingest is told."""

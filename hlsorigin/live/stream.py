@@ -7,7 +7,7 @@ import enum
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from fractions import Fraction
 from typing import Final
 
@@ -18,16 +18,18 @@ from hlsorigin.hls import naming
 from hlsorigin.hls.bandwidth import BitrateMeter
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.hls.packager import Continuation, PackagedSegment, Packager
-from hlsorigin.hls.playlist import MultivariantPlaylist, Variant
+from hlsorigin.hls.playlist import MultivariantPlaylist
 from hlsorigin.hls.policy import SegmentPolicy
+from hlsorigin.hls.variant import describe_variant
 from hlsorigin.hls.window import Removed, Segment, Window
 from hlsorigin.live.clock import Clock
+from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.publisher import Publisher
 from hlsorigin.live.version import PlaylistVersion
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TIMESCALE
-from hlsorigin.media.track import Track, VideoConfig
+from hlsorigin.media.track import Track
 from hlsorigin.store.base import RecoveredPlaylist, SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")
@@ -56,25 +58,6 @@ class StreamSettings:
     reconnect_grace_s: float
     idle_timeout_s: float
     keep_ended_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Numbering:
-    """Where a playlist's numbers start (invariants 3 and 4 of design.md)."""
-
-    epoch: str
-    next_msn: int
-    discontinuity_sequence: int
-
-    @classmethod
-    def from_wallclock(cls, wallclock_s: float) -> Numbering:
-        """Make numbers that no earlier process can have used."""
-        now = datetime.fromtimestamp(wallclock_s, UTC)
-        return cls(
-            naming.epoch_from(now),
-            naming.first_msn_from(now),
-            naming.first_discontinuity_sequence_from(now),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,44 +335,9 @@ class LiveStream:
             self.entry_alias = versions.alias
 
     def _entry_text(self, folder: str) -> str:
-        variant = Variant(
-            uri=folder + naming.media_playlist_name(naming.MAIN_RENDITION),
-            bandwidth_bps=self.meter.peak_bps,
-            average_bandwidth_bps=self.meter.average_bps,
-            codecs=self._codecs(),
-            resolution=self._resolution(),
-            frame_rate=self._nominal_frame_rate(),
-        )
+        uri = folder + naming.media_playlist_name(naming.MAIN_RENDITION)
+        variant = describe_variant(uri, self.window.segments, self.meter, self.frame_rate)
         return MultivariantPlaylist([variant]).render()
-
-    def _listed_tracks(self) -> dict[Track, None]:
-        """Every track of any listed segment, newest first (8216bis 6.2.4: list them all)."""
-        tracks: dict[Track, None] = {}
-        for segment in reversed(self.window.segments):
-            tracks.update(dict.fromkeys(segment.tracks))
-        return tracks
-
-    def _codecs(self) -> list[str]:
-        return list(dict.fromkeys(track.config.codec_string for track in self._listed_tracks()))
-
-    def _video_config(self) -> VideoConfig | None:
-        configs = (track.config for track in self._listed_tracks())
-        return next((each for each in configs if isinstance(each, VideoConfig)), None)
-
-    def _resolution(self) -> tuple[int, int] | None:
-        config = self._video_config()
-        return (config.width, config.height) if config is not None else None
-
-    def _nominal_frame_rate(self) -> Fraction | None:
-        """Give what the SPS says when the measured rate agrees, else what was measured."""
-        config = self._video_config()
-        measured = self.frame_rate
-        if config is None or measured is None:
-            return None
-        nominal = config.frame_rate
-        if nominal is not None and abs(nominal - measured) * 20 <= measured:
-            return nominal
-        return measured
 
     # ---- ending ----------------------------------------------------------------------------
 
