@@ -218,6 +218,8 @@ class RtmpConnection(asyncio.Protocol):
         if complaint is not None:
             self._refuse(complaint, "the stream name is not allowed")
             return
+        assert self._transport is not None
+        self._transport.pause_reading()
         self._decision = self._loop.create_task(self._decide(address))
         self._decision.add_done_callback(self._decided)
 
@@ -242,6 +244,7 @@ class RtmpConnection(asyncio.Protocol):
         self._decision = None
         if task.cancelled() or self._is_closing:
             return
+        self._resume_reading()
         if (error := task.exception()) is not None:
             self._log.error("publish_decision_failed", exc_info=error)
             self._refuse("internal error", "internal error")

@@ -155,7 +155,10 @@ class StreamHub:
                 self._start(stream)
             try:
                 while True:
-                    await self.tick(self._clock.monotonic_s())
+                    try:
+                        await self.tick(self._clock.monotonic_s())
+                    except Exception:
+                        _log.exception("housekeeping_failed")
                     await asyncio.sleep(_HOUSEKEEPING_S)
             finally:
                 self._group = None

@@ -185,18 +185,20 @@ class LiveStream:
 
     def end_publish(self, publisher: Publisher, reason: str) -> None:
         """The publisher left: finish the open segment and wait for a return."""
-        if publisher is not self.publisher:
-            return
         packager = self._packager
-        assert packager is not None
-        for packaged in packager.finish():
-            self._enqueue(packaged)
+        if publisher is not self.publisher or packager is None:
+            return
+        # First of all the name is free, whatever fails below.
+        self._packager = self.publisher = None
+        try:
+            for packaged in packager.finish():
+                self._enqueue(packaged)
+        except Exception:
+            _log.exception("last_segment_lost", stream=self.name)
         self._take_notes(packager)
         continuation = packager.continuation()
         if continuation.target_duration_s is not None:
             self._continues = continuation
-        self._packager = None
-        self.publisher = None
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
         publisher.resume()

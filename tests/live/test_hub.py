@@ -186,6 +186,20 @@ async def test_silent_publisher_is_ended_and_the_name_is_free() -> None:
         rig.publish()
 
 
+async def test_name_is_free_whatever_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with live_rig(takeover=False) as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 3)
+
+        def broken(*_: object, **__: object) -> bytes:
+            raise RuntimeError("muxer bug")
+
+        monkeypatch.setattr(rig.muxers[0], "mux", broken)
+        publisher.close("connection closed")
+        assert rig.stream().publisher is None
+        rig.publish()
+
+
 async def test_removed_segments_stay_fetchable() -> None:
     """Invariant 2: for their own duration plus the longest playlist that listed them."""
     async with live_rig() as rig:
