@@ -133,6 +133,11 @@ class Segmenter:
         """Latest distance of two keyframes; 0 while unknown."""
         return self._gops_90k[-1] if self._gops_90k else 0
 
+    @property
+    def _longest_gop_90k(self) -> int:
+        """How long the next GOP may be; 0 while unknown, and for audio alone."""
+        return max(self._gops_90k, default=0) if self._cuts_at_video else 0
+
     def take_notes(self) -> list[Note]:
         """Give what was noticed since the last call."""
         notes, self._notes = self._notes, []
@@ -163,7 +168,8 @@ class Segmenter:
             elif track_id == self._cutting_id:
                 out += self._cut_if_due(sample)
             elif self._video_stands_still():
-                out += self._restart(self._end())
+                out += self._leave_video()
+                return out + self.push(sample)
         if self._gate is not None:
             return out + self._wait(self._gate, sample)
         if self._tracks[track_id] in self._active:
@@ -196,6 +202,10 @@ class Segmenter:
         if samples is None:
             return []
         self.frames_dropped += gate.frames_dropped
+        return self._begin(samples)
+
+    def _begin(self, samples: Sequence[Sample]) -> list[SegmentReady]:
+        """Open a segment with the tracks of these samples."""
         self._gate = None
         self._set_active({each.track_id for each in samples})
         first = next(each for each in samples if each.track_id == self._cutting_id)
@@ -241,10 +251,13 @@ class Segmenter:
         limit = self._limit_90k()
         if elapsed > limit:
             return self._break(elapsed)
-        if sample.is_sync and self._is_due(elapsed, limit):
-            if self._has_newcomer():
+        if sample.is_sync:
+            is_due = self._is_due(elapsed, limit)
+            # Where GOPs outlast the limit, keyframes fall anywhere in a segment: none may be due.
+            if (is_due or self._longest_gop_90k > limit) and self._has_newcomer():
                 return self._restart(self._end(sample), self._carry(sample))
-            return self._cut(sample)
+            if is_due:
+                return self._cut(sample)
         if not self._must_cut(sample, elapsed, limit):
             return []
         return self._cut(sample)
@@ -254,9 +267,9 @@ class Segmenter:
         early = _EARLY_KEYFRAME_90K if self._cuts_at_video else 0
         if elapsed_90k >= self._policy.segment_duration_90k - early:
             return True
-        if self.target_duration_s is None or not self._gops_90k:
+        longest = self._longest_gop_90k
+        if self.target_duration_s is None or longest == 0:
             return False
-        longest = max(self._gops_90k)
         return longest <= limit_90k < elapsed_90k + longest  # rule 2
 
     def _must_cut(self, sample: Sample, elapsed_90k: int, limit_90k: int) -> bool:
@@ -303,6 +316,16 @@ class Segmenter:
         if silent <= RECENT_90K or last is None:
             return False
         return last.dts + silent - self._open.start_90k > self._limit_90k()
+
+    def _leave_video(self) -> list[SegmentReady]:
+        """End the segment with its last picture; the audio behind it goes on alone."""
+        segment = self._open
+        end = self._last_picture_end()
+        behind = [s for s in segment.samples if self._belongs_behind(s, end)]
+        segment.samples = [s for s in segment.samples if not self._belongs_behind(s, end)]
+        segment.last = {sample.track_id: sample for sample in segment.samples}
+        out = self._restart(self._end())
+        return out + self._begin(behind) if behind else out
 
     # ---- ending ----------------------------------------------------------------------------
 
@@ -352,17 +375,22 @@ class Segmenter:
     def _content_end(self) -> int:
         """Give the presentation time at which the open segment's content ends."""
         segment = self._open
-        cutting = [s for s in segment.samples if s.track_id == self._cutting_id]
-        last = cutting[-1]
-        if last.duration == 0:
-            usual = last.dts - cutting[-2].dts if len(cutting) > 1 else _UNKNOWN_FRAME_90K
-            last.duration = max(1, min(usual, TIMESCALE))
-        end = last.dts + last.duration + segment.offset_90k
+        end = self._last_picture_end()
         for other in segment.last.values():
             audio_end = other.dts + other.duration
             if audio_end > end + _AUDIO_TAIL_90K:
                 end = audio_end
         return min(end, segment.start_90k + self._limit_90k())
+
+    def _last_picture_end(self) -> int:
+        """Give the presentation time at which the cutting track of the open segment ends."""
+        cutting = [s for s in self._open.samples if s.track_id == self._cutting_id]
+        last = cutting[-1]
+        if last.duration == 0:
+            usual = last.dts - cutting[-2].dts if len(cutting) > 1 else _UNKNOWN_FRAME_90K
+            last.duration = max(1, min(usual, TIMESCALE))
+        # Not from the last DTS: an encoder that breaks off leaves B-frames out.
+        return max(sample.pts for sample in cutting) + last.duration
 
     def _mux(self, samples: list[Sample], duration_90k: int) -> SegmentReady:
         cutting_id = self._cutting_id

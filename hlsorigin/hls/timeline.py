@@ -22,6 +22,9 @@ from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import RTMP_WRAP_90K, TIMESCALE, unwrap
 from hlsorigin.media.track import Track
 
+#: RTMP counts 32 bits of milliseconds, senders that go through FLV only 31 (FFmpeg 5.1 masks the
+#: upper one). Modulo the smaller both go on; steps of 12 days are jumps either way.
+_WRAP_90K: Final = RTMP_WRAP_90K // 2
 #: A step back of a track beyond this is a new clock; up to it, DTS is held until time catches up.
 MAX_BACKWARD_90K: Final = 300 * 90
 #: A step forward beyond this, or beyond 20 usual frames where frames are rarer, is a new clock.
@@ -132,7 +135,7 @@ class Timeline:
         if clock.last_raw is None:
             raw, placed = self._first_sample(clock, raw)
         else:
-            raw = unwrap(raw, clock.last_raw, RTMP_WRAP_90K)
+            raw = unwrap(raw, clock.last_raw, _WRAP_90K)
             step = raw - clock.last_raw
             placed = clock.last_placed + step
             if clock.follows_by is not None:
@@ -156,7 +159,7 @@ class Timeline:
             self._offset = self._frontier - raw
             return raw, self._frontier
         # The other track may have wrapped (or jumped) already: take the nearest reading.
-        raw = unwrap(raw, self._frontier - self._offset, RTMP_WRAP_90K)
+        raw = unwrap(raw, self._frontier - self._offset, _WRAP_90K)
         placed = raw + self._offset
         skew = placed - self._frontier
         if abs(skew) > MAX_SKEW_90K:

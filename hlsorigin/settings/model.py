@@ -26,6 +26,13 @@ from hlsorigin.errors import SettingsError
 from hlsorigin.hls.naming import why_name_is_invalid
 from hlsorigin.settings.fields import Listen, OptionalListen, count, duration, size
 from hlsorigin.settings.layers import KeyTree, Layers, read_layers
+from hlsorigin.settings.planned import (
+    AuthSettings,
+    HooksSettings,
+    NoList,
+    OriginPullSettings,
+    RefererSettings,
+)
 from hlsorigin.settings.problems import describe_problems, key_error
 from hlsorigin.settings.values import ListenAddress, format_duration, format_size
 
@@ -92,6 +99,7 @@ class HttpSettings(_Section):
     #: A local hls.min.js for the player page; empty: the pinned public address.
     hls_js_path: str = ""
     max_connections: Annotated[int, count(1, 1_000_000)] = 10_000
+    trusted_proxies: NoList = ()
 
 
 class AdminSettings(_Section):
@@ -257,6 +265,10 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     publish: PublishSettings = PublishSettings()
     log: LogSettings = LogSettings()
+    auth: AuthSettings = AuthSettings()
+    referer: RefererSettings = RefererSettings()
+    origin_pull: OriginPullSettings = OriginPullSettings()
+    hooks: HooksSettings = HooksSettings()
     #: By app name; use ``for_app``.
     apps: Mapping[AppName, AppSettings] = {}
 

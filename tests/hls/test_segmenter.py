@@ -245,6 +245,25 @@ def test_video_that_stands_still_lets_audio_go_on() -> None:
     assert total > 18 * SECOND
 
 
+def test_audio_goes_on_where_the_last_picture_ended() -> None:
+    """Video's GOPs say nothing about the audio that is left: it is cut as audio alone."""
+    sound = audio_ms(13_000)
+    out = Rig().feed(interleave(video_ms(5000), sound)).finish()
+    assert seconds(out[:3]) == [2, 2, 1]
+    assert sum(segment.audio_frames for segment in out) == len(sound)
+    alone = out[3:]
+    assert [segment.discontinuity for segment in alone] == [True, False, False, False]
+    assert all(2 <= each < 2.03 for each in seconds(alone[:-1]))
+    assert abs(alone[0].start_90k - 5000 * 90) <= 1920
+
+
+def test_end_amid_reordered_pictures_counts_all_that_are_shown() -> None:
+    """An encoder that breaks off sent a P-frame ahead of the B-frames that are shown before it."""
+    pictures = [video(i * 40, key=i == 0, cts_ms=80) for i in range(40)]
+    out = Rig().feed([*pictures, video(1600, cts_ms=200)]).finish()
+    assert seconds(out) == [1.76]  # shown from 80 to 1840 ms
+
+
 def test_config_change_is_a_discontinuity_at_its_keyframe() -> None:
     rig = Rig().feed(interleave(video_ms(3000), audio_ms(3000)))
     other = bytearray(SPS_720P)
@@ -265,6 +284,21 @@ def test_audio_config_change_waits_for_the_next_keyframe() -> None:
     changed = next(segment for segment in out if segment.discontinuity)
     assert changed.independent
     assert changed.tracks[1] == audio_track(ASC_44K)
+
+
+def test_audio_joins_at_a_keyframe_although_gops_outlast_the_target() -> None:
+    """GOPs grow from 2 to 10 s: no keyframe comes when a segment is due."""
+    pictures = video_ms(4000) + video_ms(26_000, start_ms=4000, gop=250)
+    samples = list(interleave(pictures, audio_ms(30_000)))
+    rig = Rig().feed(s for s in samples if s.dts < 5000 * 90)
+    rig.segmenter.set_track(audio_track(ASC_44K))
+    rig.feed(s for s in samples if s.dts >= 5000 * 90)
+    out = rig.finish()
+    assert rig.segmenter.target_duration_s == 2
+    joined = next(each for each in out if audio_track(ASC_44K) in each.tracks)
+    assert joined.discontinuity
+    assert joined.start_90k == 14_000 * 90  # the second of the long GOPs
+    assert out[-1].tracks == joined.tracks
 
 
 def test_a_hole_that_would_exceed_the_target_is_a_discontinuity() -> None:

@@ -185,6 +185,21 @@ def test_hour_over_every_wrap_is_continuous() -> None:
         assert all(abs(s.dts - START - m) <= 180 for s, m in zip(samples, meant, strict=True))
 
 
+def test_senders_of_31_bits_wrap_without_a_jump() -> None:
+    """FFmpeg masks the upper bit of FLV timestamps: after 24.8 days they start at 0."""
+    timeline = make_timeline()
+    samples = list(interleave(video_ms(8000), audio_ms(8000)))
+    meant = [sample.dts for sample in samples]
+    wrap = RTMP_WRAP_90K // 2
+    for sample in shift(samples, 2**31 - 4000):
+        composition = sample.pts - sample.dts
+        sample.dts %= wrap
+        sample.pts = sample.dts + composition
+    assert feed(timeline, samples) == []
+    assert timeline.take_notes() == []
+    assert all(abs(s.dts - START - m) <= 180 for s, m in zip(samples, meant, strict=True))
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
