@@ -14,7 +14,6 @@
     ├── LimitExceeded              a bound from the settings was hit
     ├── AccessDenied               publisher or viewer may not
     ├── StreamBusy                 the name has a publisher and the policy is "reject"
-    ├── DirectiveError             a playlist request that can't be honoured -> 400
     ├── StoreError                 the store can't keep or give bytes
     │   └── StoreFull              its bound in bytes was hit
     └── SettingsError              the operator's configuration is wrong -> exit 78
@@ -76,17 +75,19 @@ class LimitExceeded(HlsOriginError):
     Args:
         what: the thing that grew too large, in words a person reads.
         limit: the bound.
-        setting: the key that holds the bound, for example ``rtmp.max_message_bytes``.
+        setting: the key that holds the bound, for example ``rtmp.max_message_bytes``; None: the
+            bound is fixed.
     """
 
-    def __init__(self, what: str, limit: float, setting: str) -> None:
+    def __init__(self, what: str, limit: float, setting: str | None) -> None:
         super().__init__(what, limit, setting)
         self.what = what
         self.limit = limit
         self.setting = setting
 
     def __str__(self) -> str:
-        return f"{self.what} is over the limit of {self.limit:g} (setting {self.setting})"
+        place = f" (setting {self.setting})" if self.setting else ""
+        return f"{self.what} is over the limit of {self.limit:g}{place}"
 
 
 class AccessDenied(HlsOriginError):
@@ -99,10 +100,6 @@ class AccessDenied(HlsOriginError):
 
 class StreamBusy(HlsOriginError):
     """The stream has a publisher and ``publish.on_duplicate`` is ``reject``."""
-
-
-class DirectiveError(HlsOriginError):
-    """A playlist request with directives that can't be honoured (RFC 8216bis 6.2.5)."""
 
 
 class StoreError(HlsOriginError):

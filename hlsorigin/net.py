@@ -13,19 +13,20 @@ _BACKLOG = 4096
 def bind_socket(address: ListenAddress) -> socket.socket:
     """Bind and listen.
 
-    ``""`` and ``::`` listen on IPv4 and IPv6 at once; peers on IPv4 then look like
-    ``::ffff:a.b.c.d``.
+    ``""`` listens on IPv4 and IPv6 at once (peers on IPv4 then look like ``::ffff:a.b.c.d``), and
+    on IPv4 alone where the machine has no IPv6. ``::`` is all of IPv6.
 
     Raises:
         OSError: the address is in use or not ours; the message names it.
     """
-    is_ipv6 = ":" in address.host or not address.host
+    is_dual = not address.host and socket.has_dualstack_ipv6()
+    is_ipv6 = is_dual or ":" in address.host
     try:
         sock = socket.create_server(
             (address.host, address.port),
             family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
             backlog=_BACKLOG,
-            dualstack_ipv6=is_ipv6 and address.host in ("", "::") and socket.has_dualstack_ipv6(),
+            dualstack_ipv6=is_dual,
         )
     except OSError as error:
         raise OSError(error.errno, f"{address}: {error.strerror}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import hlsorigin
 from hlsorigin.auth.base import AllowAll
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.hls.policy import SegmentPolicy
+from hlsorigin.ingest.base import Ingest
 from hlsorigin.ingest.rtmp import RtmpIngest, RtmpOptions
 from hlsorigin.live.clock import SystemClock
 from hlsorigin.live.hub import AppPolicy, StreamHub
@@ -72,7 +74,7 @@ class Origin:
         self._settings = settings
         self._store = STORES[settings.store.kind](settings.store)
         self.hub = StreamHub(self._store, clock, self._policy_for, MUXERS[settings.hls.container])
-        self._ingest = RtmpIngest(self.hub, AllowAll(), clock, _rtmp_options(settings))
+        self._ingest: Ingest = RtmpIngest(self.hub, AllowAll(), clock, _rtmp_options(settings))
         self._admin = AdminApp(
             self.hub, self._store, [each.get_secret_value() for each in settings.admin.tokens]
         )
@@ -138,12 +140,20 @@ class Origin:
             self._rtmp_socket.close()
             for _, sock in self._servers:
                 sock.close()
-            await self._store.close()
+            await self._close_store()
             _log.info("stopped")
+
+    async def _close_store(self) -> None:
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                await self._store.close()
+        except TimeoutError:
+            _log.error("store_error", detail=f"not closed within {_SETTLE_S:g} s; left as it is")
 
     async def _drain(self) -> None:
         """End publishes, store their open segments, then let the HTTP servers go."""
         self._admin.phase = "draining"
+        self._ingest.stop_accepting()
         self.hub.end_all("the server is shutting down")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
@@ -173,11 +183,14 @@ async def run(settings: Settings, on_ready: Callable[[Addresses], None] | None =
 
 
 def stop_on_signals(origin: Origin) -> None:
-    """Have SIGTERM and SIGINT stop an origin; a second signal ends the process at once."""
+    """Have SIGTERM and SIGINT stop an origin; a second of either ends the process at once."""
     loop = asyncio.get_running_loop()
+    received: list[int] = []
 
     def on_signal(number: int) -> None:
-        loop.remove_signal_handler(number)
+        if received:
+            os._exit(128 + number)
+        received.append(number)
         _log.info("signal", name=signal.Signals(number).name)
         origin.stop()
 
@@ -191,7 +204,9 @@ def _rtmp_options(settings: Settings) -> RtmpOptions:
         max_connections=rtmp.max_connections,
         handshake_timeout_s=rtmp.handshake_timeout,
         limits=SessionLimits(
-            max_message_bytes=rtmp.max_message_bytes, max_buffer_bytes=rtmp.max_buffer_bytes
+            max_message_bytes=rtmp.max_message_bytes,
+            max_buffer_bytes=rtmp.max_buffer_bytes,
+            max_chunk_bytes=rtmp.max_chunk_bytes,
         ),
         chunk_bytes=rtmp.chunk_bytes,
         window_bytes=rtmp.window_bytes,

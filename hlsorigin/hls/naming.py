@@ -56,21 +56,22 @@ def media_playlist_name(rendition: str) -> str:
 
 def epoch_from(wallclock: datetime) -> str:
     """Make an epoch from the time a process (or a stream) started: milliseconds in base 36."""
-    return _base36(int((wallclock - _NUMBERING_ZERO).total_seconds() * 1000))
+    return _base36(int(_elapsed_s(wallclock) * 1000))
 
 
 def first_msn_from(wallclock: datetime) -> int:
     """Give a media sequence number that no earlier process can have reached.
 
-    Two a second: a stream whose segments last half a second or more never overtakes it, so a
-    store in memory needs no journal to keep MEDIA-SEQUENCE from going back (invariant 4).
+    Four a second: a stream whose segments last a quarter of a second or more never overtakes it,
+    so a store in memory needs no journal to keep MEDIA-SEQUENCE from going back (invariant 4).
+    It stays below 2**31, which some players need, until 2042.
     """
-    return int((wallclock - _NUMBERING_ZERO).total_seconds() * 2)
+    return int(_elapsed_s(wallclock) * 4)
 
 
 def first_discontinuity_sequence_from(wallclock: datetime) -> int:
     """Give a discontinuity sequence number that no earlier process can have reached."""
-    return int((wallclock - _NUMBERING_ZERO).total_seconds())
+    return int(_elapsed_s(wallclock))
 
 
 def why_name_is_invalid(app: str, stream: str) -> str | None:
@@ -84,6 +85,11 @@ def why_name_is_invalid(app: str, stream: str) -> str | None:
     if app in RESERVED_APPS:
         return f"app name {app!r} is reserved"
     return None
+
+
+def _elapsed_s(wallclock: datetime) -> float:
+    """Give the seconds since numbers count; 0 for a machine whose clock was never set."""
+    return max(0.0, (wallclock - _NUMBERING_ZERO).total_seconds())
 
 
 def _base36(value: int) -> str:

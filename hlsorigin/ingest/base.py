@@ -12,5 +12,8 @@ class Ingest(Protocol):
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept connections on a bound socket."""
 
+    def stop_accepting(self) -> None:
+        """Accept no more connections; those there are stay."""
+
     async def close(self) -> None:
         """Accept no more, and close every connection."""

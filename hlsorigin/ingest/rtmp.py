@@ -66,10 +66,14 @@ class RtmpIngest:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: RtmpConnection(self), sock=sock)
 
-    async def close(self) -> None:
-        """Accept no more, and close every connection."""
+    def stop_accepting(self) -> None:
+        """Accept no more connections; those there are stay."""
         if self._server is not None:
             self._server.close()
+
+    async def close(self) -> None:
+        """Accept no more, and close every connection."""
+        self.stop_accepting()
         for connection in list(self.connections):
             connection.abort("shutdown")
 
@@ -97,6 +101,7 @@ class RtmpConnection(asyncio.Protocol):
         self._demuxer = Demuxer()
         self._deadline: asyncio.TimerHandle | None = None
         self._is_closing = False  # what still comes is not looked at
+        self._skipped = 0  # broken messages; only the first is logged by itself
         self._log = _log
 
     # ---- asyncio.Protocol ------------------------------------------------------------------
@@ -123,7 +128,7 @@ class RtmpConnection(asyncio.Protocol):
             self._backlog.append(data)
             return
         try:
-            self._events.extend(self._session.receive_data(data))
+            self._events.extend(self._receive(data))
             self._handle_events()
         except (PeerError, LimitExceeded) as error:
             self._fail(error)
@@ -135,6 +140,15 @@ class RtmpConnection(asyncio.Protocol):
         self._flush()
         self._check_congestion()
 
+    def _receive(self, data: bytes) -> list[events.Event]:
+        """Feed the session; what was whole before an error still counts."""
+        try:
+            return self._session.receive_data(data)
+        except (PeerError, LimitExceeded):
+            self._events.extend(self._session.events_before_failure())
+            self._handle_events()
+            raise
+
     def eof_received(self) -> bool:
         """The peer closed its side: close ours."""
         return False
@@ -144,6 +158,8 @@ class RtmpConnection(asyncio.Protocol):
         self._is_closing = True
         self._ingest.connections.discard(self)
         self._clear_deadline()
+        if self._skipped > 1:
+            self._log.warning("messages_skipped", count=self._skipped)
         if self._decision is not None:
             self._decision.cancel()
         self._end_publish("connection lost" if exc is not None else "connection closed")
@@ -153,9 +169,6 @@ class RtmpConnection(asyncio.Protocol):
     def _handle_events(self) -> None:
         """Handle events in order, up to one that needs a decision."""
         queue = self._events
-        publisher = self._publisher
-        if publisher is not None and queue:
-            publisher.last_media_s = self._ingest.clock.monotonic_s()
         wallclock_s = self._ingest.clock.wallclock_s()
         while queue and self._decision is None and not self._is_closing:
             event = queue.popleft()
@@ -168,6 +181,7 @@ class RtmpConnection(asyncio.Protocol):
         publisher = self._publisher
         if publisher is None:
             return
+        publisher.last_media_s = self._ingest.clock.monotonic_s()
         demux = self._demuxer.video if message.is_video else self._demuxer.audio
         for item in demux(message.timestamp_ms, message.payload):
             if type(item) is Sample:
@@ -179,8 +193,7 @@ class RtmpConnection(asyncio.Protocol):
 
     def _handle_control(self, event: events.Event) -> None:
         if isinstance(event, events.ConnectRequested):
-            self._flash_version = event.flash_version
-            self._session.accept_connect()
+            self._connect(event)
         elif isinstance(event, events.PublishRequested):
             self._request_publish(event)
         elif isinstance(event, events.DataMessage):
@@ -195,7 +208,9 @@ class RtmpConnection(asyncio.Protocol):
         elif isinstance(event, events.PlayRefused):
             self._log.info("play_refused", detail="RTMP playback is not offered; use HLS")
         elif isinstance(event, events.MessageSkipped):
-            self._log.warning("message_skipped", detail=str(event))
+            self._skipped += 1
+            if self._skipped == 1:
+                self._log.warning("message_skipped", detail=event.why, type_id=event.type_id)
         else:
             self._log.debug("command_ignored", detail=str(event))
 
@@ -207,10 +222,22 @@ class RtmpConnection(asyncio.Protocol):
             publisher.data_event(event.name, event.values)
             return
         values = next((each for each in event.values if isinstance(each, dict)), {})
+        encoder = values.get("encoder")
+        if isinstance(encoder, str):
+            publisher.encoder = encoder[:128]
         for note in self._demuxer.metadata(values):
             publisher.note(note)
 
     # ---- publishing ------------------------------------------------------------------------
+
+    def _connect(self, event: events.ConnectRequested) -> None:
+        self._flash_version = event.flash_version[:128]
+        if event.app:
+            self._session.accept_connect()
+            return
+        self._log.warning("connect_rejected", detail="connect without an app name")
+        self._session.reject_connect("an app name is needed: rtmp://host/app/stream")
+        self._close_gently()
 
     def _request_publish(self, event: events.PublishRequested) -> None:
         address = parse_publish_address(event.app, event.tc_url, event.stream_key)
@@ -234,6 +261,8 @@ class RtmpConnection(asyncio.Protocol):
         )
         try:
             await self._ingest.authorizer.authorize(request)
+            if self._is_closing:
+                return  # it was hung up on meanwhile: nobody is to be taken over for it
             self._start_publish(f"{address.app}/{address.stream}")
         except AccessDenied as denied:
             self._refuse(denied.reason, "not allowed")
@@ -283,6 +312,8 @@ class RtmpConnection(asyncio.Protocol):
     def abort(self, reason: str) -> None:
         """Close at once."""
         self._is_closing = True
+        if self._decision is not None:
+            self._decision.cancel()
         self._end_publish(reason)
         if self._transport is not None:
             self._transport.abort()

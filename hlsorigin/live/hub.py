@@ -14,12 +14,14 @@ from hlsorigin.live.clock import Clock
 from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.publisher import Publisher, PublisherInfo
 from hlsorigin.live.stream import LiveStream, StreamSettings, StreamState
-from hlsorigin.store.base import SegmentStore
+from hlsorigin.store.base import RecoveredPlaylist, SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")
 
 #: How often deadlines and retired segments are looked at.
 _HOUSEKEEPING_S = 0.25
+#: Names whose last numbers are remembered: only streams that outran the clock need it.
+_PAST_NAMES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,11 @@ class StreamHub:
         self._make_muxer = make_muxer
         self._streams: dict[str, LiveStream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        # Withdrawn streams: how long their segments stay, and where their numbers stopped.
-        self._departing: dict[str, tuple[float, Numbering]] = {}
+        # Withdrawn streams, and until when their segments must stay.
+        self._departing: dict[str, float] = {}
+        # Where the numbers of names that are gone stopped; bounded, oldest out first.
+        self._past: dict[str, Numbering] = {}
+        self._is_closed = False
         self._group: asyncio.TaskGroup | None = None
 
     # ---- reading ---------------------------------------------------------------------------
@@ -76,8 +81,11 @@ class StreamHub:
             on_end: called once when the hub takes the publish away, with the reason.
 
         Raises:
-            StreamBusy: somebody publishes there and the policy is to refuse.
+            StreamBusy: somebody publishes there and the policy is to refuse; or the server shuts
+                down.
         """
+        if self._is_closed:
+            raise StreamBusy("the server is shutting down")
         policy = self._policy_for(name.partition("/")[0])
         stream = self._streams.get(name)
         if stream is not None and stream.publisher is not None:
@@ -89,7 +97,8 @@ class StreamHub:
             stream.publisher.end(f"taken over by {info.address}")
         if stream is not None and stream.state is StreamState.ENDED:
             stream.withdraw()
-            stream = self._add(name, policy, stream.successor_numbering())
+            self._remember(name, stream.numbering())
+            stream = self._add(name, policy, self._numbering_for(name))
         elif stream is None:
             stream = self._add(name, policy, self._numbering_for(name))
         publisher = Publisher(stream, info, on_end, self._clock.monotonic_s())
@@ -97,10 +106,14 @@ class StreamHub:
         return publisher
 
     def _numbering_for(self, name: str) -> Numbering:
-        departed = self._departing.get(name)
-        if departed is not None:
-            return departed[1]
-        return Numbering.from_wallclock(self._clock.wallclock_s())
+        fresh = Numbering.from_wallclock(self._clock.wallclock_s())
+        past = self._past.pop(name, None)
+        return fresh if past is None else fresh.not_before(past)
+
+    def _remember(self, name: str, numbering: Numbering) -> None:
+        self._past[name] = numbering
+        while len(self._past) > _PAST_NAMES:
+            del self._past[next(iter(self._past))]
 
     def _add(self, name: str, policy: AppPolicy, numbering: Numbering) -> LiveStream:
         self._departing.pop(name, None)
@@ -137,8 +150,10 @@ class StreamHub:
 
     async def recover(self) -> None:
         """Bring back the streams that an earlier process left in the store."""
+        now_s = self._clock.monotonic_s()
         for name, recovered in (await self._store.recover()).items():
             if recovered.ended or not recovered.segments:
+                self._bury(name, recovered, now_s)
                 continue
             fresh = Numbering.from_wallclock(self._clock.wallclock_s())
             numbering = Numbering(
@@ -147,6 +162,23 @@ class StreamHub:
             policy = self._policy_for(name.partition("/")[0])
             self._add(name, policy, numbering).restore(recovered)
 
+    def _bury(self, name: str, recovered: RecoveredPlaylist, now_s: float) -> None:
+        """Let a stream go that had ended when the earlier process stopped."""
+        total_s = sum(each.duration_s for each in recovered.segments)
+        until_s = now_s + total_s + recovered.target_duration_s
+        for each in recovered.segments:
+            self._store.retire(name, each.name, until_s)
+        self._departing[name] = until_s
+        breaks = 1 + sum(each.discontinuity for each in recovered.segments)
+        self._remember(
+            name,
+            Numbering(
+                "",
+                recovered.media_sequence + len(recovered.segments),
+                recovered.discontinuity_sequence + breaks,
+            ),
+        )
+
     async def run(self) -> None:
         """Run the streams and their housekeeping until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -154,54 +186,64 @@ class StreamHub:
             for stream in self._streams.values():
                 self._start(stream)
             try:
+                group.create_task(self._keep_swept(), name="sweep")
                 while True:
-                    try:
-                        await self.tick(self._clock.monotonic_s())
-                    except Exception:
-                        _log.exception("housekeeping_failed")
+                    self.tick(self._clock.monotonic_s())
                     await asyncio.sleep(_HOUSEKEEPING_S)
             finally:
                 self._group = None
 
-    async def tick(self, now_s: float) -> None:
-        """Look at every deadline once."""
+    def tick(self, now_s: float) -> None:
+        """Look at every deadline of the streams once; never waits."""
         for stream in list(self._streams.values()):
-            try:
-                await self._tick_stream(stream, now_s)
-            except StoreError as error:
-                _log.error("store_error", stream=stream.name, detail=str(error))
+            publisher = stream.publisher
+            if publisher is not None:
+                self._check_idle(publisher, stream, now_s)
+            elif now_s >= stream.deadline_s and stream.is_settled:
+                if stream.state is StreamState.INTERRUPTED and stream.window.segments:
+                    stream.end()
+                else:
+                    self._depart(stream, now_s)
+
+    @staticmethod
+    def _check_idle(publisher: Publisher, stream: LiveStream, now_s: float) -> None:
+        if publisher.is_congested:
+            publisher.last_media_s = now_s  # it is we who don't read
+            return
+        idle_s = now_s - publisher.last_media_s
+        if idle_s >= stream.settings.idle_timeout_s:
+            publisher.end(f"no media for {idle_s:.0f} s (publish.idle_timeout)")
+
+    async def sweep(self, now_s: float) -> None:
+        """Have the store drop what nobody may ask for any more."""
         try:
             await self._store.sweep(now_s)
-            for name in [each for each, (until, _) in self._departing.items() if until <= now_s]:
-                del self._departing[name]
-                await self._store.remove_stream(name)
+            for name, until_s in list(self._departing.items()):
+                if until_s <= now_s and self._departing.pop(name, None) is not None:
+                    await self._store.remove_stream(name)
         except StoreError as error:
             _log.error("store_error", detail=str(error))
 
-    async def _tick_stream(self, stream: LiveStream, now_s: float) -> None:
-        publisher = stream.publisher
-        if publisher is not None:
-            idle_s = now_s - publisher.last_media_s
-            if idle_s >= stream.settings.idle_timeout_s:
-                publisher.end(f"no media for {idle_s:.0f} s (publish.idle_timeout)")
-            return
-        if now_s < stream.deadline_s or not stream.is_settled:
-            return
-        if stream.state is StreamState.INTERRUPTED and stream.window.segments:
-            await stream.end()
-        else:
-            self._depart(stream, now_s)
-
     def _depart(self, stream: LiveStream, now_s: float) -> None:
         """Take the playlist away; its segments stay for those who have just read it."""
-        until_s = now_s + stream.withdraw()
-        self._departing[stream.name] = (until_s, stream.successor_numbering())
+        self._departing[stream.name] = now_s + stream.withdraw()
+        self._remember(stream.name, stream.numbering())
         self._stop(stream.name)
         del self._streams[stream.name]
         _log.info("stream_removed", stream=stream.name)
 
+    async def _keep_swept(self) -> None:
+        """Sweep now and then; apart from the deadlines, because a disk may hang."""
+        while True:
+            try:
+                await self.sweep(self._clock.monotonic_s())
+            except Exception:
+                _log.exception("sweep_failed")
+            await asyncio.sleep(_HOUSEKEEPING_S)
+
     def end_all(self, reason: str) -> None:
-        """End every publish (shutdown): open segments are finished."""
+        """End every publish (shutdown), and take no more: open segments are finished."""
+        self._is_closed = True
         for stream in self._streams.values():
             if stream.publisher is not None:
                 stream.publisher.end(reason)

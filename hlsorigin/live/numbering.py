@@ -25,3 +25,11 @@ class Numbering:
             naming.first_msn_from(now),
             naming.first_discontinuity_sequence_from(now),
         )
+
+    def not_before(self, past: Numbering) -> Numbering:
+        """Give these numbers, raised to where an earlier playlist of the name stopped."""
+        return Numbering(
+            self.epoch,
+            max(self.next_msn, past.next_msn),
+            max(self.discontinuity_sequence, past.discontinuity_sequence),
+        )

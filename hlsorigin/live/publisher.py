@@ -42,7 +42,7 @@ class PublisherInfo:
     protocol: str
     #: ``host:port`` of the peer.
     address: str
-    #: What the encoder calls itself (RTMP: flashVer, or ``encoder`` of onMetaData).
+    #: What the encoder calls itself when it connects (RTMP: flashVer).
     encoder: str = ""
 
 
@@ -66,6 +66,8 @@ class Publisher:
         self._drained: Callable[[], None] | None = None
         #: Monotonic time of the last media; ``idle_timeout`` counts from it.
         self.last_media_s = now_s
+        #: What the encoder calls itself; its metadata may say more than ``info``.
+        self.encoder = info.encoder
         self.is_open = True
 
     def set_track(self, track: Track) -> None:

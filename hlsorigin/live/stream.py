@@ -36,6 +36,10 @@ _log = structlog.stdlib.get_logger("hlsorigin.live")
 
 #: Notes kept for the API.
 _NOTES_KEPT: Final = 50
+#: A store that takes longer has lost the segment.
+_STORE_TIMEOUT_S: Final = 10.0
+#: What is kept of one data event, in bytes, roughly.
+_DATA_EVENT_BYTES: Final = 4096
 #: Finished segments that may wait for a slow store before the publisher is slowed down.
 _MAX_BACKLOG: Final = 2
 
@@ -110,8 +114,11 @@ class LiveStream:
         self.meter = BitrateMeter()
         self._packager: Packager | None = None
         self._continues: Continuation | None = None
-        self._commits: asyncio.Queue[PackagedSegment] = asyncio.Queue()
+        # Segments to commit; None: only the playlists have changed.
+        self._commits: asyncio.Queue[PackagedSegment | None] = asyncio.Queue()
         self._uncommitted = 0  # in the queue or being written
+        # A segment was lost: the next one needs an EXT-X-DISCONTINUITY, its own or the lost one's.
+        self._has_hole = False
         self._version = 0
         self.state = StreamState.STARTING
         #: When the state ends by itself: monotonic seconds (grace, keep_ended).
@@ -180,7 +187,9 @@ class LiveStream:
 
     def data_event(self, name: str, values: Sequence[object]) -> None:
         """Keep a data event of the encoder for the API."""
-        self.data_events.append(StreamData(self._clock.wallclock_s(), name, values))
+        if not fits(values, _DATA_EVENT_BYTES):
+            values = ["too large to be kept"]
+        self.data_events.append(StreamData(self._clock.wallclock_s(), name[:128], values))
         _log.debug("data_event", stream=self.name, name=name)
 
     def end_publish(self, publisher: Publisher, reason: str) -> None:
@@ -233,7 +242,7 @@ class LiveStream:
         for note in packager.take_notes():
             self.note(note)
 
-    def _enqueue(self, packaged: PackagedSegment) -> None:
+    def _enqueue(self, packaged: PackagedSegment | None) -> None:
         self._uncommitted += 1
         self._commits.put_nowait(packaged)
 
@@ -244,11 +253,10 @@ class LiveStream:
         while True:
             packaged = await self._commits.get()
             try:
-                await self._commit(packaged)
-            except StoreError as error:
-                self.note(Note("store_error", f"a segment was lost: {error}"))
-                if isinstance(error, StoreFull) and self.publisher is not None:
-                    self.publisher.end(f"{error}")
+                if packaged is not None:
+                    await self._commit(packaged)
+                elif (target := self.target_duration_s) is not None:
+                    await self._show(self._make_versions(target))
             finally:
                 self._uncommitted -= 1
                 self._commits.task_done()
@@ -262,28 +270,44 @@ class LiveStream:
         resource = naming.SegmentName(
             naming.MAIN_RENDITION, self._epoch, msn, self._muxer.file_extension
         ).build()
-        await self._store.put(self.name, resource, ready.data)
+        if not await self._put(resource, ready.data):
+            return
         segment = Segment(
             msn=msn,
             name=resource,
             duration_90k=ready.duration_90k,
             program_date_90k=packaged.program_date_90k,
-            discontinuity=ready.discontinuity,
+            discontinuity=ready.discontinuity or self._has_hole,
             independent=ready.independent,
             size_bytes=len(ready.data),
             tracks=ready.tracks,
         )
         target = self.target_duration_s
         assert target is not None
+        self._has_hole = False
         self._remember_date(resource)
         removed = self.window.append(segment, target)
         self.meter.add(segment.size_bytes, segment.duration_90k, target)
         if ready.video_frames:
             self.frame_rate = Fraction(ready.video_frames * TIMESCALE, ready.duration_90k)
-        await self._show(self._make_versions(target))
         if self.state is StreamState.STARTING:
             self.state = StreamState.LIVE
         self._retire(removed)
+        await self._show(self._make_versions(target))
+
+    async def _put(self, resource: str, data: bytes) -> bool:
+        """Store a segment; say whether it is there."""
+        try:
+            async with asyncio.timeout(_STORE_TIMEOUT_S):
+                await self._store.put(self.name, resource, data)
+        except (StoreError, TimeoutError) as error:
+            why = str(error) or f"the store did not answer in {_STORE_TIMEOUT_S:g} s"
+            self.note(Note("store_error", f"a segment was lost: {why}"))
+            self._has_hole = True
+            if isinstance(error, StoreFull) and self.publisher is not None:
+                self.publisher.end(why)
+            return False
+        return True
 
     def _remember_date(self, resource: str) -> None:
         dates = self._modified_s
@@ -326,15 +350,17 @@ class LiveStream:
         """
         media = naming.media_playlist_name(naming.MAIN_RENDITION)
         try:
-            await self._store.put_playlist(self.name, media, versions.media.body.decode())
-            if versions.entry is not self.entry:
-                await self._store.put_playlist(
-                    self.name, naming.ENTRY_PLAYLIST, versions.entry.body.decode()
-                )
-        finally:
-            self.media_playlist = versions.media
-            self.entry = versions.entry
-            self.entry_alias = versions.alias
+            async with asyncio.timeout(_STORE_TIMEOUT_S):
+                await self._store.put_playlist(self.name, media, versions.media.body.decode())
+                if versions.entry is not self.entry:
+                    await self._store.put_playlist(
+                        self.name, naming.ENTRY_PLAYLIST, versions.entry.body.decode()
+                    )
+        except (StoreError, TimeoutError) as error:
+            self.note(Note("playlist_not_stored", str(error) or "the store did not answer"))
+        self.media_playlist = versions.media
+        self.entry = versions.entry
+        self.entry_alias = versions.alias
 
     def _entry_text(self, folder: str) -> str:
         uri = folder + naming.media_playlist_name(naming.MAIN_RENDITION)
@@ -352,14 +378,12 @@ class LiveStream:
         """Wait until everything finished is committed; the caller sets the deadline."""
         await self._commits.join()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Write EXT-X-ENDLIST: the publisher did not come back."""
         self.window.end()
         self.state = StreamState.ENDED
         self.deadline_s = self._clock.monotonic_s() + self.settings.keep_ended_s
-        target = self.target_duration_s
-        if target is not None and self.window.segments:
-            await self._show(self._make_versions(target))
+        self._enqueue(None)
         _log.info("stream_ended", stream=self.name)
 
     def withdraw(self) -> float:
@@ -369,14 +393,9 @@ class LiveStream:
         self.media_playlist = self.entry = self.entry_alias = None
         return max((each.retain_s for each in removed), default=0.0)
 
-    def successor_numbering(self) -> Numbering:
-        """Give the numbers for a new playlist under the same name, after ``withdraw``."""
-        fresh = Numbering.from_wallclock(self._clock.wallclock_s())
-        return Numbering(
-            fresh.epoch,
-            max(fresh.next_msn, self.window.next_msn),
-            max(fresh.discontinuity_sequence, self.window.discontinuity_sequence),
-        )
+    def numbering(self) -> Numbering:
+        """Give the numbers at which this playlist stands."""
+        return Numbering(self._epoch, self.window.next_msn, self.window.discontinuity_sequence)
 
     # ---- recovery --------------------------------------------------------------------------
 
@@ -389,7 +408,7 @@ class LiveStream:
                 duration_90k=round(each.duration_s * TIMESCALE),
                 program_date_90k=_date_90k(each.program_date_time),
                 discontinuity=each.discontinuity,
-                independent=True,
+                independent=recovered.independent_segments,
                 size_bytes=each.size_bytes,
             )
             for index, each in enumerate(recovered.segments)
@@ -407,6 +426,27 @@ class LiveStream:
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
         _log.info("stream_recovered", stream=self.name, segments=len(segments))
+
+
+def fits(value: object, budget: int) -> bool:
+    """Say whether a decoded value is smaller than so many bytes, without walking all of it."""
+    return _rest_of(value, budget) >= 0
+
+
+def _rest_of(value: object, budget: int) -> int:
+    budget -= 8
+    if isinstance(value, str | bytes):
+        return budget - len(value)
+    if isinstance(value, dict):
+        value = [*value, *value.values()] if len(value) <= budget else None
+        if value is None:
+            return -1
+    if isinstance(value, list | tuple):
+        for each in value:
+            if budget < 0:
+                break
+            budget = _rest_of(each, budget)
+    return budget
 
 
 def _date_90k(date: datetime | None) -> int:

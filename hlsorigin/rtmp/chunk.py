@@ -113,6 +113,10 @@ class ChunkReader:
         """Bytes kept for messages that are not whole yet."""
         return self._partial_bytes + len(self._rest)
 
+    def messages_before_failure(self) -> list[Message]:
+        """Give the messages that the ``receive_data`` that raised had completed before."""
+        return self._messages
+
     def receive_data(self, received: BytesLike) -> list[Message]:
         """Take bytes from the peer; any split is fine.
 
@@ -129,7 +133,7 @@ class ChunkReader:
         data = self._rest + received if self._rest else bytes(received)
         self._rest = b""
         messages: list[Message] = []
-        self._messages = messages
+        self._messages = messages  # looked at again when this call raises
         position, end = 0, len(data)
         if self._current is not None:
             position = self._take_data(self._current, data, 0, self._current_left_bytes)
@@ -222,7 +226,7 @@ class ChunkReader:
     def _open(self, chunk_stream_id: int) -> _ChunkStream:
         limit = self._limits.max_chunk_streams
         if len(self._streams) >= limit:
-            raise LimitExceeded("the number of RTMP chunk streams", limit, "max_chunk_streams")
+            raise LimitExceeded("the number of RTMP chunk streams", limit, None)
         stream = self._streams[chunk_stream_id] = _ChunkStream(chunk_stream_id)
         return stream
 
@@ -308,7 +312,9 @@ class ChunkReader:
         if chunk_bytes > limits.max_chunk_bytes:
             # No message is cut by either size: the smaller one does the same.
             if limits.max_chunk_bytes < min(limits.max_message_bytes, _MAX_LENGTH_BYTES):
-                raise LimitExceeded("RTMP chunk size", limits.max_chunk_bytes, "max_chunk_bytes")
+                raise LimitExceeded(
+                    "RTMP chunk size", limits.max_chunk_bytes, "rtmp.max_chunk_bytes"
+                )
             chunk_bytes = limits.max_chunk_bytes
         self._chunk_bytes = chunk_bytes
 

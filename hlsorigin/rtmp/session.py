@@ -149,7 +149,8 @@ class ServerSession:
         Raises:
             RtmpError, Amf0Error, Truncated: the client breaks the protocol.
             LimitExceeded: a bound of ``limits`` was hit.
-            After an error the session is closed; ``data_to_send`` may still hold an answer.
+            After an error the session is closed; ``data_to_send`` may still hold an answer,
+        ``events_before_failure`` what was whole before it.
         """
         if self._state is SessionState.CLOSED:
             return []
@@ -159,15 +160,21 @@ class ServerSession:
         try:
             if self._state in (SessionState.AWAIT_C0C1, SessionState.AWAIT_C2):
                 data = self._shake_hands(data)
-            for message in self._reader.receive_data(data) if data else ():
-                if message.type_id in _MEDIA_TYPES:
-                    self._take_media(message)
-                else:
-                    self._take_message(message)
+            try:
+                messages = self._reader.receive_data(data) if data else []
+            except HlsOriginError:
+                self._take_messages(self._reader.messages_before_failure())
+                raise
+            self._take_messages(messages)
             self._check_output()
         except HlsOriginError:
             self._advance(SessionInput.FAIL)
             raise
+        return events
+
+    def events_before_failure(self) -> list[Event]:
+        """Give the events of the ``receive_data`` that raised, up to the error."""
+        events, self._events = self._events, []
         return events
 
     def data_to_send(self) -> bytes:
@@ -274,7 +281,7 @@ class ServerSession:
     def _ask(self, question: ConnectQuestion | PublishQuestion) -> None:
         limit = self._limits.max_undecided
         if len(self._undecided) >= limit:
-            raise LimitExceeded("connects and publishes to decide", limit, "max_undecided")
+            raise LimitExceeded("connects and publishes to decide", limit, None)
         self._undecided.append(question)
         self._outbox.hold()
 
@@ -285,7 +292,7 @@ class ServerSession:
             self._outbox.put_control(MessageType.ACKNOWLEDGEMENT, payload)
         limit = self._limits.max_unsent_bytes
         if self._outbox.unsent_bytes > limit:
-            raise LimitExceeded("answers to an RTMP client", limit, "max_unsent_bytes")
+            raise LimitExceeded("answers to an RTMP client", limit, None)
 
     def _shake_hands(self, data: bytes) -> bytes:
         """Take the handshake; give the bytes that follow it."""
@@ -308,6 +315,13 @@ class ServerSession:
         rest = bytes(buffer[HANDSHAKE_BYTES:])
         buffer.clear()
         return rest
+
+    def _take_messages(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message.type_id in _MEDIA_TYPES:
+                self._take_media(message)
+            else:
+                self._take_message(message)
 
     def _take_media(self, message: Message) -> None:
         if not self._takes_media or message.message_stream_id in self._refused_streams:

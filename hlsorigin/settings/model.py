@@ -72,6 +72,8 @@ class RtmpSettings(_Section):
     max_message_bytes: Annotated[int, size(65_536, 256 * _MIB)] = 8 * _MIB
     #: All of one connection's unfinished messages together.
     max_buffer_bytes: Annotated[int, size(65_536, _GIB)] = 16 * _MIB
+    #: Largest chunk size an encoder may set.
+    max_chunk_bytes: Annotated[int, size(65_536, 2**31 - 1)] = 16 * _MIB
     #: Chunk size of what we send.
     chunk_bytes: Annotated[int, size(128, 65_536)] = 4096
     #: Window acknowledgement size we announce.

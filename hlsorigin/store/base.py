@@ -36,6 +36,8 @@ class RecoveredPlaylist:
     discontinuity_sequence: int
     #: EXT-X-ENDLIST was there.
     ended: bool
+    #: EXT-X-INDEPENDENT-SEGMENTS was there.
+    independent_segments: bool
     segments: Sequence[RecoveredSegment]
 
 

@@ -187,6 +187,7 @@ def _listing_from(parsed: Any, sizes: Mapping[str, int]) -> _Listing:
         discontinuity_sequence=discontinuity_sequence
         + sum(segment.discontinuity for segment in segments[:first]),
         ended=bool(parsed.is_endlist),
+        independent_segments=bool(parsed.is_independent_segments),
         segments=tuple(segments[first:]),
     )
     return _Listing(

@@ -137,7 +137,7 @@ def _describe_publisher(stream: LiveStream) -> dict[str, Any] | None:
     if publisher is None:
         return None
     info = publisher.info
-    return {"protocol": info.protocol, "address": info.address, "encoder": info.encoder}
+    return {"protocol": info.protocol, "address": info.address, "encoder": publisher.encoder}
 
 
 def _describe_track(track: Track) -> dict[str, Any]:

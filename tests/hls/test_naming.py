@@ -32,12 +32,20 @@ def test_what_is_no_segment_is_none(resource: str) -> None:
 def test_numbers_made_from_the_clock_never_go_back() -> None:
     """Invariant 4: segments of half a second and more never overtake the clock."""
     later = NOW + timedelta(seconds=100)
-    assert naming.first_msn_from(later) >= naming.first_msn_from(NOW) + 200
+    assert naming.first_msn_from(later) >= naming.first_msn_from(NOW) + 400
     assert naming.first_discontinuity_sequence_from(later) == (
         naming.first_discontinuity_sequence_from(NOW) + 100
     )
     assert naming.epoch_from(later) > naming.epoch_from(NOW)
     assert naming.first_msn_from(NOW) < 2**31
+
+
+def test_clock_that_was_never_set_still_gives_numbers() -> None:
+    """Small machines without a battery start in 1970."""
+    unset = datetime(1970, 1, 1, tzinfo=UTC)
+    assert naming.epoch_from(unset) == "0"
+    assert naming.first_msn_from(unset) == 0
+    assert naming.first_discontinuity_sequence_from(unset) == 0
 
 
 @pytest.mark.parametrize(

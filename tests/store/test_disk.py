@@ -565,7 +565,9 @@ async def test_recovery_gives_what_the_playlist_said(tmp_path: Path) -> None:
     await leave(tmp_path, msns, text)
     async with opened(make_store(tmp_path)) as store:
         expected = [expected_segment(msn, discontinuity=msn == 8) for msn in msns]
-        assert await store.recover() == {ROOM: RecoveredPlaylist(2, 7, 4, True, tuple(expected))}
+        assert await store.recover() == {
+            ROOM: RecoveredPlaylist(2, 7, 4, True, False, tuple(expected))
+        }
         assert await store.get(ROOM, segment(8)) == b"x" * 9
         assert store.usage(ROOM) == StoreUsage(8 + 9 + 10, 3)
         assert await store.sweep(1e9) == 0

@@ -96,7 +96,8 @@ class LiveRig:
 
     async def tick(self) -> None:
         """Look at the deadlines now."""
-        await self.hub.tick(self.clock.now_s)
+        self.hub.tick(self.clock.now_s)
+        await self.hub.sweep(self.clock.now_s)
         await self.hub.settle()
 
 
