@@ -5,9 +5,12 @@ The order of the checks is the order of the file: method, path, then the object.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
+
+import structlog
 
 from hlsorigin.errors import StoreError
 from hlsorigin.hls import naming, playlist
@@ -22,6 +25,9 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_log = structlog.stdlib.get_logger("hlsorigin.web")
+
+#: Content-Type by a segment's extension: the one line a new container needs here.
 _MEDIA_TYPES: Final = {"ts": b"video/mp2t"}
 _PLAYLIST_TYPE: Final = playlist.MEDIA_TYPE.encode()
 _MEDIA_PLAYLIST: Final = naming.media_playlist_name(naming.MAIN_RENDITION)
@@ -53,6 +59,16 @@ class MediaApp:
             await send_error(send, HTTPStatus.BAD_REQUEST, "the path is not canonical")
             return
         answer = _Answer(scope, send)
+        try:
+            await self._route(answer, path, scope, receive, send)
+        except Exception:
+            _log.exception("request_failed", path=path)
+            if not answer.has_started:
+                await answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
+
+    async def _route(
+        self, answer: _Answer, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         parts = path.split("/")
         if len(parts) == 4 and parts[3]:
             await self._resource(answer, f"{parts[1]}/{parts[2]}", parts[3])
@@ -94,7 +110,7 @@ class MediaApp:
         self, answer: _Answer, stream_name: str, resource: str, name: naming.SegmentName
     ) -> None:
         data = self._store.get_nowait(stream_name, resource)
-        if data is None:
+        if data is None and naming.why_name_is_invalid(*stream_name.split("/")) is None:
             try:
                 data = await self._store.get(stream_name, resource)
             except StoreError:
@@ -131,12 +147,14 @@ def is_canonical(path: str, raw_path: bytes) -> bool:
 class _Answer:
     """One request and the ways to answer it."""
 
-    __slots__ = ("_headers", "_is_head", "_send")
+    __slots__ = ("_headers", "_is_head", "_send", "has_started")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._send = send
+        #: Something was sent.
+        self.has_started = False
         self._is_head = scope["method"] == "HEAD"
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._headers = _joined(scope["headers"])
 
     async def playlist(self, stream: LiveStream, version: PlaylistVersion | None) -> None:
         """Send a playlist version, or 503 while there is none."""
@@ -153,7 +171,9 @@ class _Answer:
             (b"vary", b"Accept-Encoding"),
             *caching.CORS,
         ]
-        if conditional.is_not_modified(self._headers, etag, version.modified_s):
+        # Within its second, Last-Modified can't tell two versions apart (RFC 9110 8.8.2.2).
+        is_old = version.modified_s + 1 < time.time()
+        if conditional.is_not_modified(self._headers, etag, version.modified_s if is_old else None):
             await self._respond(HTTPStatus.NOT_MODIFIED, headers, b"")
             return
         headers.append((b"content-type", _PLAYLIST_TYPE))
@@ -176,7 +196,11 @@ class _Answer:
             await self._respond(HTTPStatus.NOT_MODIFIED, headers, b"")
             return
         try:
-            byte_range = conditional.range_of(self._headers, etag, modified_s, len(data))
+            byte_range = (
+                None  # a range is for GET only (RFC 9110 14.2)
+                if self._is_head
+                else conditional.range_of(self._headers, etag, modified_s, len(data))
+            )
         except conditional.Unsatisfiable:
             await self.error(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -202,15 +226,25 @@ class _Answer:
         extra: tuple[bytes, bytes] | None = None,
     ) -> None:
         """Send a one-line error."""
+        self.has_started = True
         more = [extra] if extra is not None else []
         if retry:
             more.append((b"retry-after", b"1"))
         await send_error(self._send, status, text, cache_control, more=more, is_head=self._is_head)
 
     async def _respond(self, status: HTTPStatus, headers: caching.Headers, body: bytes) -> None:
+        self.has_started = True
         if status is not HTTPStatus.NOT_MODIFIED:
             headers.append((b"content-length", b"%d" % len(body)))
         await _send_all(self._send, status, headers, b"" if self._is_head else body)
+
+
+def _joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Give the header fields by name; lines of one name are one list (RFC 9110 5.2)."""
+    joined: dict[bytes, bytes] = {}
+    for name, value in fields:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 async def send_error(

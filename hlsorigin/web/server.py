@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: A client that has connected sends its request at once; this is for the slowest of links.
+_FIRST_REQUEST_S: Final = 15.0
 
 
 class HttpServer(uvicorn.Server):
@@ -18,15 +23,54 @@ class HttpServer(uvicorn.Server):
         yield
 
 
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with a bound on connections and a deadline for the first request.
+
+    uvicorn's own ``limit_concurrency`` answers everybody with 503 once the bound is reached, those
+    who are watching too, and a connection that sends nothing is never closed. Leans on uvicorn's
+    ``connections``, ``transport`` and ``cycle``; ``tests/web/test_server.py`` fails if they move.
+    """
+
+    #: Open connections of this server; set by ``make_server``.
+    max_connections: ClassVar[int]
+    #: Seconds from accept to the first complete request head.
+    first_request_s: ClassVar[float]
+    _first_request: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection if there is room; the newest is the one that has to go."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.abort()
+            return
+        self._first_request = self.loop.call_later(self.first_request_s, transport.abort)
+
+    def on_headers_complete(self) -> None:
+        """A request is there: the deadline is kept."""
+        self._cancel_deadline()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        self._cancel_deadline()
+        super().connection_lost(exc)
+
+    def _cancel_deadline(self) -> None:
+        if self._first_request is not None:
+            self._first_request.cancel()
+            self._first_request = None
+
+
 def make_server(app: Any, *, keep_alive_s: float, max_connections: int) -> HttpServer:
     """Make a server for an ASGI application; ``serve(sockets=[...])`` runs it.
 
     Access logging and the Server header are off; keep-alive is longer than that of the proxies
     in front (nginx 60 s), or they meet a connection that is just being closed.
     """
+    bounds = {"max_connections": max_connections, "first_request_s": _FIRST_REQUEST_S}
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=type("BoundProtocol", (BoundedProtocol,), bounds),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -35,6 +79,5 @@ def make_server(app: Any, *, keep_alive_s: float, max_connections: int) -> HttpS
         proxy_headers=False,
         timeout_keep_alive=int(keep_alive_s),
         timeout_graceful_shutdown=3,
-        limit_concurrency=max_connections,
     )
     return HttpServer(config)

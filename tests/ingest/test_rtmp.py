@@ -10,7 +10,7 @@ import pytest
 from hlsorigin.auth.base import AccessRequest, Action
 from hlsorigin.errors import AccessDenied
 from hlsorigin.rtmp.amf0 import EcmaArray, serialize_values
-from hlsorigin.rtmp.client import PublishRefused
+from hlsorigin.rtmp.client import PublishClient, PublishRefused
 from hlsorigin.store.memory import MemoryStore
 from tests.support.encoder import (
     AAC_HEADER,
@@ -179,6 +179,74 @@ async def test_broken_protocol_ends_the_publish_and_the_connection() -> None:
         assert encoder.transport.has_written_eof
         assert rig.stream().publisher is None
         assert len(rig.stream().window.segments) == 2  # what was open is not lost
+        encoder.close()
+
+
+async def test_what_was_whole_before_the_error_is_not_lost() -> None:
+    async with live_rig() as rig:
+        encoder = Encoder(make_ingest(rig))
+        await encoder.start()
+        for message in messages(0, 3000):
+            encoder.client.send_media(*message)
+        encoder.connection.data_received(encoder.client.data_to_send() + b"\xc9" * 64)
+        await rig.hub.settle()
+        assert encoder.transport.has_written_eof
+        assert len(rig.stream().window.segments) == 2
+        encoder.close()
+
+
+async def test_connection_that_was_aborted_takes_nobody_over() -> None:
+    async with live_rig() as rig:
+        gate = Gatekeeper()
+        healthy, late = Encoder(make_ingest(rig)), Encoder(make_ingest(rig, gate))
+        await healthy.start()
+        late.client.start()
+        await late.exchange()
+        gate.answer.set_result(None)
+        late.connection.abort("no publish")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        publisher = rig.stream().publisher
+        assert publisher is not None
+        assert publisher.is_open
+        for each in (healthy, late):
+            each.close()
+
+
+async def test_connect_without_an_app_is_rejected() -> None:
+    async with live_rig() as rig:
+        encoder = Encoder(make_ingest(rig))
+        encoder.client = PublishClient(
+            app="", tc_url="rtmp://h/", stream_key="a", nonce=bytes(1528)
+        )
+        encoder.client.start()
+        await encoder.exchange()
+        assert "NetConnection.Connect.Rejected" in str(encoder.events)
+        assert encoder.transport.has_written_eof
+        encoder.close()
+
+
+async def test_data_messages_alone_are_no_media() -> None:
+    async with live_rig() as rig:
+        encoder = Encoder(make_ingest(rig))
+        await encoder.start()
+        rig.clock.advance(9)
+        encoder.send(SCRIPT, 0, serialize_values("onTextData", {"text": "x"}))
+        rig.clock.advance(2)
+        await rig.tick()
+        assert rig.stream().publisher is None
+        encoder.close()
+
+
+async def test_encoder_names_itself_in_its_metadata() -> None:
+    async with live_rig() as rig:
+        encoder = Encoder(make_ingest(rig))
+        await encoder.start()
+        values = EcmaArray({"encoder": "obs-output module (libobs version 30.0.0)"})
+        encoder.send(SCRIPT, 0, serialize_values("onMetaData", values))
+        publisher = rig.stream().publisher
+        assert publisher is not None
+        assert publisher.encoder.startswith("obs-output")
         encoder.close()
 
 

@@ -217,3 +217,28 @@ async def test_disk_store_goes_on_after_a_restart(tmp_path: Path) -> None:
             entry = (await client.get("/live/a/index.m3u8")).text
             assert (tmp_path / "live" / "a" / "index.m3u8").read_text() == entry
     assert text.count("#EXT-X-DISCONTINUITY\n") >= 1
+
+
+async def test_stream_that_had_ended_is_gone_after_a_restart(tmp_path: Path) -> None:
+    """Its files don't stay for ever, and its numbers are not given out again."""
+    store = {
+        "STORE__KIND": "disk",
+        "STORE__PATH": str(tmp_path),
+        "PUBLISH__RECONNECT_GRACE": "0s",
+    }
+    async with running_origin(**store) as (origin, addresses):
+        await publish(addresses, CLIP.first_round)
+        await origin.hub.settle()
+        [stream] = origin.hub.streams()
+        last = stream.window.next_msn - 1
+        origin.hub.tick(float("inf"))
+        await origin.hub.settle()
+        assert "ENDLIST" in (tmp_path / "live" / "a" / "v0.m3u8").read_text()
+    async with running_origin(**store) as (origin, addresses):
+        assert list(origin.hub.streams()) == []
+        await origin.hub.sweep(float("inf"))
+        assert not (tmp_path / "live").exists()
+        await publish(addresses, CLIP.first_round)
+        await origin.hub.settle()
+        [stream] = origin.hub.streams()
+        assert stream.window.media_sequence > last

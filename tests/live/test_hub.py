@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
-from hlsorigin.errors import StreamBusy
+from hlsorigin.errors import StoreError, StreamBusy
 from hlsorigin.hls.window import Segment
-from hlsorigin.live.stream import StreamState
+from hlsorigin.live.stream import StreamState, fits
 from hlsorigin.media.note import Note
 from hlsorigin.store.memory import MemoryStore
 from tests.support.hls_checker import LivePlaylistChecker
 from tests.support.live import INFO, live_rig
-from tests.support.media import video_track
+from tests.support.media import video_ms, video_track
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +22,36 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+class GatedStore(MemoryStore):
+    """Puts when told."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 30, 1 << 28)
+        self.gate = asyncio.Event()
+
+    async def put(self, stream_name: str, resource: str, data: bytes) -> None:
+        await self.gate.wait()
+        await super().put(stream_name, resource, data)
+
+
+class FailingStore(MemoryStore):
+    """Fails when told."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 30, 1 << 28)
+        self.fails = False
+        self.fails_playlists = False
+
+    async def put(self, stream_name: str, resource: str, data: bytes) -> None:
+        if self.fails:
+            raise StoreError("disk full")
+        await super().put(stream_name, resource, data)
+
+    async def put_playlist(self, stream_name: str, resource: str, text: str) -> None:
+        if self.fails_playlists:
+            raise StoreError("disk full")
 
 
 def msns(segments: tuple[Segment, ...]) -> list[int]:
@@ -198,6 +229,128 @@ async def test_name_is_free_whatever_failed(monkeypatch: pytest.MonkeyPatch) -> 
         publisher.close("connection closed")
         assert rig.stream().publisher is None
         rig.publish()
+
+
+async def test_encoder_that_we_do_not_read_is_not_idle() -> None:
+    """Back-pressure is our silence, not the encoder's."""
+    async with live_rig(GatedStore()) as rig:
+        assert isinstance(rig.store, GatedStore)
+        publisher = rig.publish()
+        for sample in video_ms(12_000):
+            publisher.write(sample, rig.clock.wallclock_s())
+        assert publisher.is_congested
+        rig.clock.advance(60)
+        rig.hub.tick(rig.clock.now_s)
+        assert publisher.is_open
+        rig.store.gate.set()
+        await rig.hub.settle()
+
+
+async def test_publish_on_an_ended_stream_survives_the_housekeeping() -> None:
+    """The end of the old playlist's time must not touch the new stream of that name."""
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 5)
+        publisher.close("connection closed")
+        await rig.hub.settle()
+        rig.clock.advance(31)
+        await rig.tick()
+        rig.clock.advance(61)
+        again = rig.publish()  # before the tick that would remove the ended stream
+        await rig.tick()
+        await rig.write_seconds(again, 5)
+        assert rig.stream().publisher is again
+        assert rig.stream().media_playlist is not None
+
+
+async def test_name_published_again_while_it_departs() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 5)
+        publisher.close("connection closed")
+        await rig.hub.settle()
+        for seconds in (31, 61):
+            rig.clock.advance(seconds)
+            await rig.tick()
+        assert rig.hub.get("live/a") is None
+        again = rig.publish()
+        rig.clock.advance(3600)
+        again.last_media_s = rig.clock.now_s
+        await rig.tick()
+        await rig.write_seconds(again, 5)
+        for segment in rig.stream().window.segments:
+            assert await rig.store.get("live/a", segment.name) is not None
+
+
+async def test_numbers_go_on_where_a_stream_that_outran_the_clock_stopped() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        for sample in video_ms(3_600_000, fps=1, gop=2):  # an hour in no time
+            publisher.write(sample, rig.clock.wallclock_s())
+        await rig.hub.settle()
+        last = rig.stream().window.next_msn - 1
+        publisher.close("connection closed")
+        await rig.hub.settle()
+        for seconds in (31, 61, 61):
+            rig.clock.advance(seconds)
+            await rig.tick()
+        assert rig.hub.get("live/a") is None
+        await rig.write_seconds(rig.publish(), 5)
+        assert rig.stream().window.media_sequence > last
+
+
+async def test_lost_segment_leaves_a_discontinuity() -> None:
+    """Media is missing: dates jump, so the next segment says so (spec.md 15, 20)."""
+    store = FailingStore()
+    async with live_rig(store) as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 4)
+        store.fails = True
+        await rig.write_seconds(publisher, 4, start_ms=4000)
+        store.fails = False
+        await rig.write_seconds(publisher, 6, start_ms=8000)
+        segments = rig.stream().window.segments
+        assert [each.discontinuity for each in segments] == [False, True, False, False]
+        assert [each.msn - segments[0].msn for each in segments] == [0, 1, 2, 3]
+        assert "store_error" in [each.note.code for each in rig.stream().notes]
+
+
+async def test_playlist_that_cannot_be_stored_loses_nothing() -> None:
+    store = FailingStore()
+    async with live_rig(store) as rig:
+        publisher = rig.publish()
+        store.fails_playlists = True
+        await rig.write_seconds(publisher, 40)
+        assert rig.stream().state is StreamState.LIVE
+        assert rig.text().count("#EXTINF") == len(rig.stream().window.segments)
+        rig.clock.advance(60)
+        publisher.last_media_s = rig.clock.now_s
+        await rig.tick()
+        assert rig.store.usage().resources == len(rig.stream().window.segments)
+
+
+async def test_no_publish_starts_while_the_server_shuts_down() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        rig.hub.end_all("bye")
+        assert not publisher.is_open
+        with pytest.raises(StreamBusy, match="shutting down"):
+            rig.publish()
+
+
+async def test_large_data_events_are_not_kept() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        publisher.data_event("onTextData", ["x" * 100_000])
+        publisher.data_event("onCuePoint", [{"n": [1.0] * 100_000}])
+        assert [each.values for each in rig.stream().data_events] == [["too large to be kept"]] * 2
+
+
+def test_size_of_a_value_is_told_without_walking_all_of_it() -> None:
+    assert fits({"a": [1, "b", None]}, 4096)
+    assert not fits("x" * 5000, 4096)
+    assert not fits({str(i): i for i in range(10_000)}, 4096)
+    assert not fits([[["x" * 2000]], "y" * 2000, "z" * 2000], 4096)
 
 
 async def test_removed_segments_stay_fetchable() -> None:

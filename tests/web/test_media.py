@@ -159,6 +159,34 @@ async def test_segment_range(value: str, first: int, last: int | None) -> None:
         assert part.headers["content-length"] == str(len(part.content))
 
 
+async def test_head_ignores_a_range() -> None:
+    """RFC 9110 14.2: Range is defined for GET only."""
+    async with origin() as (rig, client):
+        head = await client.head(segment_path(rig), headers={"range": "bytes=0-1"})
+        assert head.status_code == 200
+        assert "content-range" not in head.headers
+
+
+async def test_header_lines_of_one_name_are_one_list() -> None:
+    async with origin() as (rig, client):
+        etag = (await client.get(segment_path(rig))).headers["etag"]
+        headers = [("if-none-match", etag), ("if-none-match", '"other"')]
+        assert (await client.get(segment_path(rig), headers=headers)).status_code == 304
+
+
+async def test_bug_in_a_request_is_500_with_cors(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with origin() as (rig, client):
+
+        def broken(*_: object) -> bytes:
+            raise RuntimeError("bug")
+
+        monkeypatch.setattr(rig.store, "get_nowait", broken)
+        response = await client.get("/live/a/v0-x-1.ts")
+        assert response.status_code == 500
+        assert response.headers["cache-control"] == "no-store"
+        assert_cors(response)
+
+
 async def test_unsatisfiable_range() -> None:
     async with origin() as (rig, client):
         whole = (await client.get(segment_path(rig))).content
@@ -183,7 +211,8 @@ async def test_head_equals_get_without_body(resource: str) -> None:
 async def test_unknown_stream_is_404_for_a_second() -> None:
     """A 404 that a CDN keeps is a stream that takes minutes to appear."""
     async with origin() as (_, client):
-        for path in ("/live/b/index.m3u8", "/live/b.m3u8", "/live/b/v0.m3u8", "/live/b/v0-x-1.ts"):
+        names = ("b/index.m3u8", "b.m3u8", "b/v0.m3u8", "b/v0-x-1.ts", "%20b/v0-x-1.ts")
+        for path in (f"/live/{name}" for name in names):
             response = await client.get(path)
             assert response.status_code == 404
             assert response.headers["cache-control"] == "public, max-age=1"
