@@ -1,11 +1,13 @@
-"""From the samples of one publish to dated segments: timeline, segmenter and calendar joined."""
+"""From the samples of one publish to dated segments: timeline to calendar, joined."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hlsorigin.errors import Unsupported
+from hlsorigin.hls.interleaver import Interleaver
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.hls.policy import SegmentPolicy
 from hlsorigin.hls.segmenter import Segmenter, SegmentReady
@@ -62,12 +64,14 @@ class Packager:
         self._unsupported: set[int] = set()  # track ids
         start = FIRST_TIME_90K if continues is None else continues.end_90k + TIMESCALE
         self._timeline = Timeline(start)
+        self._interleaver = Interleaver(policy.max_segment_bytes)
         self.segmenter = Segmenter(
             policy,
             muxer,
             target_duration_s=None if continues is None else continues.target_duration_s,
             discontinuity=continues is not None,
         )
+        self._early: list[PackagedSegment] = []  # finished between two samples
         self._end_date_90k = 0 if continues is None else continues.end_date_90k
         self._date_minus_time_90k = 0  # of the running timeline
         self._next_anchor: tuple[int, int] | None = None  # (date, time) of the next timeline
@@ -102,6 +106,7 @@ class Packager:
             return
         self._unsupported.discard(track.track_id)
         self.tracks[track.track_id] = track
+        self._early += self._segment(self._interleaver.flush())  # it has the old config
         self._timeline.set_track(track)
         self.segmenter.set_track(track)
 
@@ -114,16 +119,28 @@ class Packager:
         """
         if sample.track_id in self._unsupported:
             return []
-        jumped = self._timeline.place(sample)
-        ready = self.segmenter.push(sample, jumped=jumped)
-        out = [self._date(each) for each in ready] if ready else []
-        if jumped or self._next_anchor is None:
+        out, self._early = self._early, []
+        if self._timeline.place(sample):
+            out += self._segment(self._interleaver.flush())
+            out += [self._date(each) for each in self.segmenter.push(sample, jumped=True)]
             self._next_anchor = (int(wallclock_s * TIMESCALE), sample.pts)
-        return out
+            return out
+        if self._next_anchor is None:
+            self._next_anchor = (int(wallclock_s * TIMESCALE), sample.pts)
+        return out + self._segment(self._interleaver.push(sample))
 
     def finish(self) -> list[PackagedSegment]:
         """End the publish: give the segment that is open."""
-        return [self._date(each) for each in self.segmenter.finish()]
+        out = self._early + self._segment(self._interleaver.flush())
+        self._early = []
+        return out + [self._date(each) for each in self.segmenter.finish()]
+
+    def _segment(self, samples: Sequence[Sample]) -> list[PackagedSegment]:
+        """Have samples segmented that continue the timeline."""
+        out: list[PackagedSegment] = []
+        for sample in samples:
+            out += [self._date(each) for each in self.segmenter.push(sample)]
+        return out
 
     def _date(self, ready: SegmentReady) -> PackagedSegment:
         if ready.new_timeline and self._next_anchor is not None:

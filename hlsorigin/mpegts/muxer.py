@@ -49,6 +49,8 @@ _AUDIO_ONLY_PES_90K: Final = 80 * TICKS_PER_MS
 #: from where they'd count it begins a new PES. ``hls.timeline`` rounds by one tick and steers by up
 #: to eight per frame.
 _CONTIGUOUS_90K: Final = 45
+#: Audio behind the last picture has a PCR this close; 90 ms more come before the next one is due.
+_MAX_AHEAD_90K: Final = 850 * TICKS_PER_MS
 #: Parts that don't open a segment repeat PAT and PMT after this much media.
 _PSI_INTERVAL_90K: Final = 500 * TICKS_PER_MS
 
@@ -196,6 +198,7 @@ class TsMuxer:
         psi_due = self._psi_due or samples[0].dts - self._psi_dts > _PSI_INTERVAL_90K
         if starts_segment or psi_due:
             self._write_psi(samples[0].dts, out)
+        needs_clock = starts_segment  # who starts here must know the time before the first bytes
         last_clock_dts = max(
             (each.dts for each in samples if each.track_id == self._pcr_track_id),
             default=samples[0].dts - 1,
@@ -209,7 +212,11 @@ class TsMuxer:
                 self._clock.extend(unit.duration)
             else:
                 adaptation = b""
+                before = len(out)
                 self._write_clock(unit.dts, unit.dts <= last_clock_dts, out)
+                if needs_clock and len(out) == before:
+                    self._restate_clock(unit.dts, out)
+            needs_clock = False
             if opens if isinstance(unit, _AudioUnit) else unit.is_sync:
                 flags = adaptation[0] if adaptation else 0
                 adaptation = bytes((flags | RANDOM_ACCESS,)) + adaptation[1:]
@@ -281,7 +288,17 @@ class TsMuxer:
             out.append(packets.clock_packet(base, discontinuity=discontinuity))
             return
         due = dts_90k - PCR_LEAD_90K
-        self._fill_clock(due if may_follow else min(due, self._clock.end_90k), out)
+        if not may_follow:
+            # Most of the lead is given up where bytes would else come a second before their DTS.
+            end = self._clock.end_90k
+            due = min(due, max(end, min(dts_90k - _MAX_AHEAD_90K, end + PCR_LEAD_90K * 9 // 10)))
+        self._fill_clock(due, out)
+
+    def _restate_clock(self, dts_90k: int, out: list[bytes]) -> None:
+        """Write a PCR that is not due yet."""
+        packets = self._streams[self._pcr_track_id].packets
+        base = self._clock.restate(min(dts_90k - PCR_LEAD_90K, self._clock.end_90k))
+        out.append(packets.clock_packet(base, discontinuity=False))
 
     def _fill_clock(self, until_90k: int, out: list[bytes]) -> None:
         """Write packets with nothing but a PCR, so that one at ``until_90k`` is not too late."""

@@ -58,6 +58,12 @@ class PcrClock:
         self._last = self.end_90k = pcr
         return pcr
 
+    def restate(self, until_90k: int) -> int:
+        """Give one more PCR: ``until_90k``, or the next there can be; the clock has started."""
+        assert self._last is not None
+        self._last = max(self._last + 1, until_90k)
+        return self._last
+
     def extend(self, duration_90k: int) -> None:
         """Say how long the sample lasts that was stamped last."""
         if self._last is not None:

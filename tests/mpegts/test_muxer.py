@@ -241,6 +241,27 @@ def test_long_audio_tail_behind_the_cut() -> None:
         assert not any(pcr.discontinuity for pcr in segment.pcrs)
 
 
+def test_pcr_goes_on_for_audio_behind_the_last_picture() -> None:
+    """Bytes wait a second at most (2.4.2.3), also where video ended 700 ms before audio."""
+    muxer, state = muxer_of(video_track(), aac_track()), TsState()
+    for n in range(3):
+        base = 900_000 + n * 180_000
+        sound = steady_audio(93, start=base)
+        octets = muxer.mux(by_dts(steady_video(39, start=base), sound), starts_segment=True)
+        segment = read_segment(octets, state, max_dts_ahead_ms=1000)
+        assert not any(pcr.discontinuity for pcr in segment.pcrs)
+
+
+def test_segment_that_opens_with_audio_has_a_pcr_before_it() -> None:
+    """A player that joins here needs the clock before the first bytes."""
+    muxer = muxer_of(video_track(), aac_track())
+    for n in range(3):
+        base = 900_000 + n * 90_000
+        sound = steady_audio(47, start=base - 300 if n else base)
+        octets = muxer.mux(by_dts(steady_video(30, start=base), sound), starts_segment=True)
+        read_segment(octets, TsState())
+
+
 def test_parts_repeat_the_tables_now_and_then() -> None:
     muxer, state = muxer_of(video_track(), aac_track()), TsState()
     frames, sound = steady_video(90), steady_audio(141)
