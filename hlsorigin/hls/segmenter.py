@@ -6,7 +6,7 @@ Rules of this file:
    Audio never cuts inside a video GOP.
 2. TARGETDURATION is settled with the first segment and then never exceeded (invariant 5): where the
    next GOP would not fit any more, the cut comes at the keyframe before; where a single GOP does
-   not fit, the segment is cut without a keyframe and marked as not independent.
+   not fit, it is cut in equal shares, and all but the first are marked as not independent.
 3. A segment carries exactly the tracks its PMT names (spec.md rule 49). When a track comes, goes or
    changes its config, the next segment starts behind a discontinuity.
 4. After a discontinuity video starts at a keyframe, and audio with it (``gate``).
@@ -66,13 +66,14 @@ class SegmentReady:
 class _OpenSegment:
     """The segment that is being collected."""
 
-    __slots__ = ("bytes", "last", "offset_90k", "samples", "start_90k")
+    __slots__ = ("bytes", "last", "offset_90k", "samples", "start_90k", "starts_at_keyframe")
 
-    def __init__(self, start_90k: int, offset_90k: int) -> None:
+    def __init__(self, start_90k: int, offset_90k: int, *, starts_at_keyframe: bool = True) -> None:
         #: Presentation time at which the segment starts.
         self.start_90k = start_90k
         #: Composition offset of its keyframe: what lies between a cut's DTS and its PTS.
         self.offset_90k = offset_90k
+        self.starts_at_keyframe = starts_at_keyframe
         self.samples: list[Sample] = []
         self.bytes = 0
         self.last: dict[int, Sample] = {}  # by track
@@ -178,7 +179,10 @@ class Segmenter:
 
     def finish(self) -> list[SegmentReady]:
         """End the open segment where its last sample ends."""
-        return self._restart(self._end())
+        out: list[SegmentReady] = []
+        if self._gate is None and self._now_90k - self._seen[self._cutting_id] > RECENT_90K:
+            out = self._leave_video()
+        return out + self._restart(self._end())
 
     # ---- before a segment ------------------------------------------------------------------
 
@@ -264,18 +268,20 @@ class Segmenter:
 
     def _is_due(self, elapsed_90k: int, limit_90k: int) -> bool:
         """Say whether to cut at this keyframe (or audio frame)."""
+        if elapsed_90k <= 0:
+            return False  # keyframes that are shown out of order
         early = _EARLY_KEYFRAME_90K if self._cuts_at_video else 0
         if elapsed_90k >= self._policy.segment_duration_90k - early:
             return True
+        if not self._open.starts_at_keyframe:
+            return True  # the next segment can be one that players can start in
         longest = self._longest_gop_90k
-        if self.target_duration_s is None or longest == 0:
-            return False
-        return longest <= limit_90k < elapsed_90k + longest  # rule 2
+        return self.target_duration_s is not None and limit_90k < elapsed_90k + longest  # rule 2
 
     def _must_cut(self, sample: Sample, elapsed_90k: int, limit_90k: int) -> bool:
         """Say whether the segment would grow too much with this sample."""
         frame = max(1, sample.dts - self._open.last[sample.track_id].dts)
-        if elapsed_90k + frame > limit_90k:
+        if elapsed_90k + frame > limit_90k or self._has_its_share(elapsed_90k, limit_90k - frame):
             bound = "hls.max_segment_duration" if self.target_duration_s is None else "the target"
         elif self._open.bytes + len(sample.data) > self._policy.max_segment_bytes:
             bound = "hls.max_segment_bytes"
@@ -289,12 +295,17 @@ class Segmenter:
         )
         return True
 
+    def _has_its_share(self, elapsed_90k: int, limit_90k: int) -> bool:
+        """Say whether to cut inside a GOP that outlasts the limit: in equal shares."""
+        gop = self.keyframe_interval_90k
+        return 0 < limit_90k < gop and elapsed_90k >= gop // -(-gop // limit_90k)
+
     def _cut(self, first: Sample) -> list[SegmentReady]:
         """End the segment before ``first`` and open the next one with it."""
         out = self._end(first)
         start, carried = self._boundary(first), self._carry(first)
         offset = first.pts - first.dts if first.is_sync else self._open.offset_90k
-        self._open = _OpenSegment(start, offset)
+        self._open = _OpenSegment(start, offset, starts_at_keyframe=first.is_sync)
         for sample in carried:
             if self._tracks[sample.track_id] in self._active:  # else it comes in with a newcomer
                 self._open.append(sample)

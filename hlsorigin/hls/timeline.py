@@ -7,12 +7,15 @@ Rules of this file:
 2. A jump of the encoder's clock is repaired with ONE offset for all tracks, and is reported, so
    that the packager writes a discontinuity. The one exception: a track whose own clock lies so far
    from the others that no player could use it is moved next to them, and a note says so.
-3. Audio time comes from the number of samples, not from milliseconds: 1024 samples at 44.1 kHz
+3. Video time is put on the grid of the SPS's frame rate where it lies within RTMP's rounding of it:
+   players and muxers that count frames meet no two in one slot.
+4. Audio time comes from the number of samples, not from milliseconds: 1024 samples at 44.1 kHz
    last 23.22 ms, and 23 ms in PTS are heard as pops in Safari. RTMP's time only steers it.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Final
 
 from hlsorigin.codecs.aac import AacConfig
@@ -43,6 +46,10 @@ _JUMP_HOLE_90K: Final = TIMESCALE
 #: Composition offsets beyond these are broken: 16 reordered frames at 1 fps still pass.
 _MAX_COMPOSITION_90K: Final = 20 * TIMESCALE
 _MIN_COMPOSITION_90K: Final = -2 * TIMESCALE
+#: How far RTMP's milliseconds put a picture beside its true time: twice half a millisecond.
+_ROUNDING_90K: Final = 95
+#: Shorter frames than this lie too close to tell them apart by milliseconds.
+_SHORTEST_FRAME_90K: Final = 400
 #: Audio resumes at RTMP's time when that is ahead of the sample count by more than this: frames
 #: were lost. Peers use 500 ms; 100 ms keeps the lips in sync.
 AUDIO_GAP_90K: Final = 100 * 90
@@ -55,8 +62,8 @@ class _TrackClock:
     """Where one track stands."""
 
     __slots__ = (
-        "count", "dts_shift_90k", "frame_samples", "frame_ticks_num", "last_dts", "last_placed",
-        "follows_by", "last_raw", "origin", "rate", "shift_90k", "usual_90k",
+        "count", "dts_shift_90k", "follows_by", "frame_rate", "frame_samples", "frame_ticks_num",
+        "grid", "last_dts", "last_placed", "last_raw", "origin", "rate", "shift_90k", "usual_90k",
     )  # fmt: skip
 
     def __init__(self, track: Track) -> None:
@@ -71,6 +78,8 @@ class _TrackClock:
         self.count = 0  # audio: frames since origin
         self.rate = 0  # audio: samples per second; 0 for video
         self.frame_samples = 0
+        self.frame_rate: Fraction | None = None  # video: as the SPS says
+        self.grid = 0  # video: where frame number 0 of the grid lies
         self.configure(track)
 
     def configure(self, track: Track) -> None:
@@ -82,6 +91,9 @@ class _TrackClock:
             rate, frame_samples = config.sample_rate, config.samples_per_frame
         else:
             rate, frame_samples = 0, 0
+            self.frame_rate = config.frame_rate
+            if self.frame_rate and self.frame_rate * _SHORTEST_FRAME_90K > TIMESCALE:
+                self.frame_rate = None
         if (rate, frame_samples) != (self.rate, self.frame_samples):
             self.rate, self.frame_samples = rate, frame_samples
             self.origin = None
@@ -247,12 +259,20 @@ class Timeline:
             # A frame shown before its decode time: decode all frames that much earlier, so that
             # PTS stay as the encoder meant them (TS and CMAF want PTS >= DTS).
             clock.dts_shift_90k = -composition
+        shown = placed + composition
+        if (frame_rate := clock.frame_rate) is not None:
+            exact = _on_grid(placed, clock.grid, frame_rate)
+            if abs(exact - placed) > _ROUNDING_90K:
+                clock.grid = exact = placed
+            exact_shown = _on_grid(shown, clock.grid, frame_rate)
+            if abs(exact_shown - shown) <= 2 * _ROUNDING_90K:
+                placed, shown = exact, exact_shown
         dts = placed - clock.dts_shift_90k
         if dts <= clock.last_dts:
             dts = clock.last_dts + 1
         clock.last_dts = dts
         sample.dts = dts
-        sample.pts = max(dts, placed + composition)
+        sample.pts = max(dts, shown)
         end = placed + clock.usual_90k
         if end > self._frontier:
             self._frontier = end
@@ -278,3 +298,10 @@ class Timeline:
         end = dts + sample.duration
         if end > self._frontier:
             self._frontier = end
+
+
+def _on_grid(time_90k: int, origin_90k: int, frame_rate: Fraction) -> int:
+    """Give the time of the frame that lies nearest."""
+    rate, scale = frame_rate.numerator, frame_rate.denominator * TIMESCALE
+    number = (2 * (time_90k - origin_90k) * rate + scale) // (2 * scale)
+    return origin_90k + number * scale // rate

@@ -41,10 +41,10 @@ def _listed_tracks(segments: Iterable[Segment]) -> list[Track]:
 
 
 def _frame_rate(video: VideoConfig | None, measured: Fraction | None) -> Fraction | None:
-    """Give what the SPS says when the measured rate agrees, else what was measured."""
+    """Give what the SPS says, unless more pictures come than that (4.4.6.2: it is a maximum)."""
     if video is None or measured is None:
         return None
     nominal = video.frame_rate
-    if nominal is not None and abs(nominal - measured) * 20 <= measured:
+    if nominal is not None and measured * 20 <= nominal * 21:
         return nominal
     return measured

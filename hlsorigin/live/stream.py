@@ -288,7 +288,7 @@ class LiveStream:
         self._remember_date(resource)
         removed = self.window.append(segment, target)
         self.meter.add(segment.size_bytes, segment.duration_90k, target)
-        if ready.video_frames:
+        if ready.video_frames and 2 * ready.duration_90k >= target * TIMESCALE:
             self.frame_rate = Fraction(ready.video_frames * TIMESCALE, ready.duration_90k)
         if self.state is StreamState.STARTING:
             self.state = StreamState.LIVE

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from hlsorigin.hls.timeline import MAX_FORWARD_90K, Timeline
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import RTMP_WRAP_90K
+from tests.codecs.bitstreams import SpsFields, vui_with_timing
 from tests.support.media import (
     ASC_44K,
     AUDIO,
@@ -22,6 +25,12 @@ from tests.support.media import (
 )
 
 START = 900_000
+
+
+def sps_with_rate(rate: Fraction) -> bytes:
+    """Give an SPS whose VUI says a frame rate (H.264 E.2.1: two fields make a frame)."""
+    timing = vui_with_timing(rate.denominator, 2 * rate.numerator)
+    return SpsFields(profile_idc=100, vui=timing).nal()
 
 
 def make_timeline(*, asc: bytes | None = None) -> Timeline:
@@ -131,6 +140,30 @@ def test_jump_is_one_discontinuity_and_keeps_av_sync(jump_ms: float) -> None:
     assert max(offsets) - min(offsets) <= 1
     [note] = timeline.take_notes()
     assert note.code == "timestamp_jump"
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(30)])
+def test_pictures_lie_on_the_grid_of_the_frame_rate(rate: Fraction) -> None:
+    """RTMP rounds to ms; a muxer that counts frames must find each in a slot of its own."""
+    timeline = Timeline(START)
+    timeline.set_track(video_track(sps_with_rate(rate)))
+    samples = []
+    for index in range(3000):
+        at_ms = round(float(index * 1000 / rate))
+        shown_ms = round(float((index + 1 + index % 3) * 1000 / rate))
+        samples.append(video(at_ms, key=index == 0, cts_ms=shown_ms - at_ms))
+    feed(timeline, samples)
+    for index, sample in enumerate(samples):
+        assert abs(sample.dts - START - index * 90000 / rate) <= 1
+        assert abs(sample.pts - START - (index + 1 + index % 3) * 90000 / rate) <= 1
+
+
+def test_wrong_frame_rate_in_the_sps_moves_nothing() -> None:
+    timeline = Timeline(START)
+    timeline.set_track(video_track(sps_with_rate(Fraction(50))))
+    samples = [video(index * 33, key=index == 0) for index in range(100)]
+    feed(timeline, samples)
+    assert [s.dts - START for s in samples] == [index * 33 * 90 for index in range(100)]
 
 
 def test_second_track_follows_a_small_jump_late() -> None:
