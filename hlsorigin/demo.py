@@ -8,6 +8,7 @@ import sys
 from importlib import resources
 from typing import TextIO
 
+from hlsorigin.errors import SettingsError
 from hlsorigin.log import configure_logging
 from hlsorigin.origin import Addresses, Origin, stop_on_signals
 from hlsorigin.push import PushPlan, PushReport, load_clip, parse_push_url, push
@@ -25,23 +26,25 @@ async def run_demo(*, port_offset: int = 0, out: TextIO = sys.stdout) -> None:
 
     Raises:
         OSError: a port is in use.
+        SettingsError, StoreError: see ``Origin``.
     """
     settings = _moved(load_settings(None, os.environ), port_offset)
     configure_logging("warning", settings.log.format, sys.stderr)
     origin = Origin(settings)
     stop_on_signals(origin)
-    pushing = asyncio.Event()  # set: end the push
-    async with asyncio.TaskGroup() as group:
+    stop = asyncio.Event()
+    pushes: list[asyncio.Task[PushReport]] = []  # one, once the server is ready
 
-        def on_ready(addresses: Addresses) -> None:
-            out.write(welcome(addresses))
-            out.flush()
-            group.create_task(_push(addresses, pushing), name="push")
+    def on_ready(addresses: Addresses) -> None:
+        out.write(welcome(addresses))
+        out.flush()
+        pushes.append(asyncio.create_task(_push(addresses, stop), name="push"))
 
-        try:
-            await origin.run(on_ready)
-        finally:
-            pushing.set()
+    try:
+        await origin.run(on_ready)
+    finally:
+        stop.set()
+        await asyncio.gather(*pushes, return_exceptions=True)
     out.write("Demo stopped.\n")
 
 
@@ -84,12 +87,21 @@ async def _push(addresses: Addresses, stop: asyncio.Event) -> PushReport:
 
 
 def _moved(settings: Settings, port_offset: int) -> Settings:
-    """Give the settings with every port moved."""
+    """Give the settings with every port moved, but for those the system chooses.
+
+    Raises:
+        SettingsError: a port would be above 65535.
+    """
+
+    def moved(listen: ListenAddress) -> ListenAddress:
+        port = listen.port + port_offset if listen.port else 0
+        if port > 65535:
+            raise SettingsError(f"--port-offset {port_offset}: {listen} would get port {port}")
+        return ListenAddress(listen.host, port)
+
     return settings.model_copy(
         update={
-            section: getattr(settings, section).model_copy(
-                update={"listen": ListenAddress(listen.host, listen.port + port_offset)}
-            )
+            section: getattr(settings, section).model_copy(update={"listen": moved(listen)})
             for section, listen in (
                 ("rtmp", settings.rtmp.listen),
                 ("http", settings.http.listen),

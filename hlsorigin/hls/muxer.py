@@ -17,10 +17,6 @@ class Muxer(Protocol):
     """
 
     @property
-    def media_type(self) -> str:
-        """Content-Type of its segments."""
-
-    @property
     def file_extension(self) -> str:
         """Extension of its segments' names, without the dot."""
 
@@ -36,9 +32,6 @@ class Muxer(Protocol):
 
         The next ``mux`` starts a segment.
         """
-
-    def init_section(self) -> bytes | None:
-        """Media Initialization Section for the tracks set, or None when the container has none."""
 
     def mux(self, samples: Sequence[Sample], *, starts_segment: bool) -> bytes:
         """Give the bytes of the samples.

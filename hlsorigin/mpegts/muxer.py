@@ -125,7 +125,6 @@ class TsMuxer:
     Spec: ISO/IEC 13818-1, RFC 8216 3.2; spec.md rules 50 to 65.
     """
 
-    media_type: Final = "video/mp2t"
     file_extension: Final = "ts"
 
     def __init__(self) -> None:
@@ -176,10 +175,6 @@ class TsMuxer:
         pmt = Pmt(PROGRAM_NUMBER, self._pmt_version, clock_stream.pid, entries)
         self._pmt_packets = section_packets(PMT_PID, pmt.serialize())
         self._psi_due = True
-
-    def init_section(self) -> bytes | None:
-        """Give None: PAT and PMT open each segment."""
-        return None
 
     def mux(self, samples: Sequence[Sample], *, starts_segment: bool) -> bytes:
         """Give the packets of the samples; no PES crosses the end.

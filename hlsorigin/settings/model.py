@@ -286,6 +286,20 @@ class Settings(BaseSettings):
         """Take only what is passed in: the sources that are built in ignore unknown variables."""
         return (init_settings,)
 
+    @model_validator(mode="after")
+    def _listeners_differ(self) -> Self:
+        seen: dict[ListenAddress, str] = {}
+        listeners = (("rtmp", self.rtmp), ("http", self.http), ("admin", self.admin))
+        for section, settings in listeners:
+            listen = settings.listen
+            if listen is None or not listen.port:
+                continue
+            if (other := seen.setdefault(listen, section)) != section:
+                raise key_error(
+                    f"{section}.listen", f"{listen} is {other}.listen already: choose another port"
+                )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _inherit_into_apps(cls, values: dict[str, Any]) -> dict[str, Any]:

@@ -486,3 +486,12 @@ def test_key_tree_names_sections_of_apps() -> None:
     below = tree["*"]
     assert below is not None
     assert set(below) == {"hls", "publish"}
+
+
+def test_two_listeners_on_one_address_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('[http]\nlisten = "0.0.0.0:1935"')
+    with pytest.raises(
+        SettingsError, match=r"http\.listen: 0\.0\.0\.0:1935 is rtmp\.listen already"
+    ):
+        load_settings(file, {})

@@ -13,7 +13,6 @@ from hlsorigin.media.track import Track
 class TextMuxer:
     """Writes samples as JSON: ``[[track_id, dts, pts, duration, is_sync], ...]``."""
 
-    media_type = "video/mp2t"
     file_extension = "ts"
 
     def __init__(self, refuse: Sequence[int] = ()) -> None:
@@ -26,9 +25,6 @@ class TextMuxer:
 
     def set_tracks(self, tracks: Sequence[Track]) -> None:
         self.tracks.append(tuple(tracks))
-
-    def init_section(self) -> bytes | None:
-        return None
 
     def mux(self, samples: Sequence[Sample], *, starts_segment: bool) -> bytes:
         assert samples
