@@ -6,10 +6,15 @@ Used at the start of a publish and after every discontinuity.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from hlsorigin.hls.policy import RECENT_90K, SegmentPolicy
 from hlsorigin.media.sample import Sample
+from hlsorigin.media.timebase import TIMESCALE
 from hlsorigin.media.track import MediaKind, Track
+
+#: How long to wait for the samples of a track whose config is there.
+_ANNOUNCED_WAIT_90K: Final = 3 * TIMESCALE
 
 
 class TrackGate:
@@ -61,6 +66,10 @@ class TrackGate:
         self._bytes += len(sample.data)
         return self._open() if self._is_over(now_90k) else None
 
+    def flush(self) -> list[Sample]:
+        """Give what can be begun with now: nothing more comes, or not on this clock."""
+        return self._open() or []
+
     def _is_over(self, now_90k: int) -> bool:
         """Say whether both kinds are there to begin together, or there is no use in waiting."""
         begin, audio_end = self._begin_90k, self._audio_end_90k
@@ -80,6 +89,9 @@ class TrackGate:
         ):
             # Video flows, only its keyframe is missing: no use in starting audio alone.
             return self._policy.max_segment_duration_90k
+        if len(self._tracks) > 1:
+            # The other track is announced: its config came, its samples are late.
+            return max(self._policy.track_wait_90k, _ANNOUNCED_WAIT_90K)
         return self._policy.track_wait_90k
 
     def _open(self) -> list[Sample] | None:

@@ -161,7 +161,8 @@ class Segmenter:
         self._seen[track_id] = self._now_90k
         out: list[SegmentReady] = []
         if jumped:
-            out = self._restart(self._end())
+            out = self.finish()
+            self._gate = TrackGate(self._policy, self._tracks)
             self._new_timeline = True
         if self._gate is None:
             if self._tracks[track_id] not in self._active:
@@ -178,10 +179,12 @@ class Segmenter:
         return out
 
     def finish(self) -> list[SegmentReady]:
-        """End the open segment where its last sample ends."""
+        """End the open segment where its last sample ends; what still waits makes one too."""
         out: list[SegmentReady] = []
+        if self._gate is not None and (samples := self._gate.flush()):
+            out = self._begin(samples)
         if self._gate is None and self._now_90k - self._seen[self._cutting_id] > RECENT_90K:
-            out = self._leave_video()
+            out += self._leave_video()
         return out + self._restart(self._end())
 
     # ---- before a segment ------------------------------------------------------------------
@@ -281,7 +284,7 @@ class Segmenter:
     def _must_cut(self, sample: Sample, elapsed_90k: int, limit_90k: int) -> bool:
         """Say whether the segment would grow too much with this sample."""
         frame = max(1, sample.dts - self._open.last[sample.track_id].dts)
-        if elapsed_90k + frame > limit_90k or self._has_its_share(elapsed_90k, limit_90k - frame):
+        if elapsed_90k + frame > limit_90k or self._has_its_share(elapsed_90k, frame, limit_90k):
             bound = "hls.max_segment_duration" if self.target_duration_s is None else "the target"
         elif self._open.bytes + len(sample.data) > self._policy.max_segment_bytes:
             bound = "hls.max_segment_bytes"
@@ -295,10 +298,13 @@ class Segmenter:
         )
         return True
 
-    def _has_its_share(self, elapsed_90k: int, limit_90k: int) -> bool:
+    def _has_its_share(self, elapsed_90k: int, frame_90k: int, limit_90k: int) -> bool:
         """Say whether to cut inside a GOP that outlasts the limit: in equal shares."""
         gop = self.keyframe_interval_90k
-        return 0 < limit_90k < gop and elapsed_90k >= gop // -(-gop // limit_90k)
+        if gop <= limit_90k:
+            return False
+        shares = -(-gop // max(frame_90k, limit_90k - frame_90k))
+        return elapsed_90k >= gop // shares
 
     def _cut(self, first: Sample) -> list[SegmentReady]:
         """End the segment before ``first`` and open the next one with it."""

@@ -38,7 +38,10 @@ PMT_PID: Final = 0x1000
 #: on when a track falls silent. Further tracks follow from ``_FIRST_OTHER_PID`` on.
 VIDEO_PID: Final = 0x100
 AUDIO_PID: Final = 0x101
+#: MP3 has another: ffmpeg keeps the decoder of a PID, also when the PMT changes its stream type.
+MPEG_AUDIO_PID: Final = 0x111
 _FIRST_OTHER_PID: Final = 0x102
+_FIRST_PIDS: Final = {AvcConfig: VIDEO_PID, AacConfig: AUDIO_PID, Mp3Config: MPEG_AUDIO_PID}
 
 #: Audio frames of this much time share a PES: one PES per frame would spend a fifth of 128 kbit/s
 #: on headers and stuffing.
@@ -307,7 +310,7 @@ def _assign_pids(tracks: Sequence[Track]) -> list[int]:
     pids: list[int] = []
     other = _FIRST_OTHER_PID
     for track in tracks:
-        pid = VIDEO_PID if track.kind is MediaKind.VIDEO else AUDIO_PID
+        pid = _FIRST_PIDS.get(type(track.config), AUDIO_PID)
         if pid in pids:
             pid, other = other, other + 1
         pids.append(pid)

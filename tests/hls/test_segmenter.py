@@ -334,6 +334,22 @@ def test_jump_ends_the_segment_and_starts_at_a_keyframe() -> None:
     assert flags == [(False, True), (False, False), (True, True), (False, False)]
 
 
+def test_short_publish_is_not_lost() -> None:
+    """It ends before anybody could know whether audio would come."""
+    out = Rig().feed(video_ms(800)).finish()
+    assert seconds(out) == [0.8]
+
+
+def test_jump_while_waiting_keeps_the_clocks_apart() -> None:
+    rig = Rig().feed(video_ms(800))
+    rig.out += rig.segmenter.push(video(5000, key=True), jumped=True)
+    rig.feed(video_ms(4000, start_ms=5040, gop=1000))
+    out = rig.finish()
+    assert seconds(out)[0] == 0.8
+    assert out[1].start_90k == 5000 * 90
+    assert out[1].discontinuity
+
+
 def test_continued_playlist_starts_with_a_discontinuity_and_keeps_its_target() -> None:
     rig = Rig(target_s=4, discontinuity=True).feed(video_ms(4000))
     out = rig.finish()
@@ -355,6 +371,9 @@ def test_audio_behind_the_cut_moves_into_the_next_segment() -> None:
 @pytest.mark.parametrize("fps", [0.1, 1, 1000])
 def test_odd_frame_rates(fps: float) -> None:
     count_ms = 60_000 if fps <= 1 else 8_000
+    if fps == 1:
+        steady = Rig().feed(video_ms(count_ms, fps=1, gop=2)).finish()
+        assert all(segment.independent for segment in steady)
     out = Rig().feed(video_ms(count_ms, fps=fps, gop=max(1, round(fps * 2)))).finish()
     assert out
     assert sum(segment.duration_90k for segment in out) <= count_ms * 90 + 2 * SECOND

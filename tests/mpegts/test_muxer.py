@@ -35,7 +35,7 @@ from tests.support.ts_reader import (
     split_annexb,
 )
 
-VIDEO_PID, AUDIO_PID = 0x100, 0x101
+VIDEO_PID, AUDIO_PID, MPEG_AUDIO_PID = 0x100, 0x101, 0x111
 
 
 def muxer_of(*tracks: Track) -> TsMuxer:
@@ -142,7 +142,7 @@ def test_mp3() -> None:
     samples = [Sample(AUDIO, 900_000 + 2351 * n, 900_000 + 2351 * n, 2351, True, frame)
                for n in range(12)]  # fmt: skip
     segment = one((mp3_track(),), samples)
-    assert segment.streams == {AUDIO_PID: 0x03}
+    assert segment.streams == {MPEG_AUDIO_PID: 0x03}
     assert b"".join(pes.payload for pes in segment.in_order) == frame * 12
 
 
@@ -150,7 +150,7 @@ def test_mpeg2_audio_has_its_own_stream_type() -> None:
     """Table 2-34: 0x03 is ISO/IEC 11172-3, 0x04 is ISO/IEC 13818-3 (half sampling rates)."""
     mpeg2 = bytes.fromhex("fff38064")
     samples = [Sample(AUDIO, 900_000, 900_000, 2160, True, mpeg2 + bytes(188))]
-    assert one((mp3_track(mpeg2),), samples).streams == {AUDIO_PID: 0x04}
+    assert one((mp3_track(mpeg2),), samples).streams == {MPEG_AUDIO_PID: 0x04}
 
 
 # ---- over several calls --------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def test_second_audio_track() -> None:
     other = Track(3, MediaKind.AUDIO, mp3_track().config)
     sample = Sample(3, 900_000, 900_000, 2351, True, MP3_HEADER + bytes(413))
     segment = one((aac_track(), other), [*steady_audio(1), sample])
-    assert segment.streams == {AUDIO_PID: 0x0F, 0x102: 0x03}
+    assert segment.streams == {AUDIO_PID: 0x0F, MPEG_AUDIO_PID: 0x03}
 
 
 def test_new_tracks_bring_the_tables_even_within_a_segment() -> None:
@@ -318,7 +318,7 @@ def test_new_tracks_bring_the_tables_even_within_a_segment() -> None:
     muxer.set_tracks((mp3_track(),))
     sample = Sample(AUDIO, 910_000, 910_000, 2351, True, MP3_HEADER + bytes(413))
     part = read_segment(muxer.mux([sample], starts_segment=False), state, opens_segment=False)
-    assert part.streams == {AUDIO_PID: 0x03}
+    assert part.streams == {MPEG_AUDIO_PID: 0x03}
 
 
 def test_refuses_what_adts_cannot_say() -> None:
