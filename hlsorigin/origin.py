@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -47,6 +48,8 @@ STORES: Final[Mapping[str, Callable[[StoreSettings], SegmentStore]]] = {
     ),
 }
 
+#: 2025-01-01T00:00:00Z, from which names and numbers count (``hls.naming``).
+_CLOCK_IS_SET_S: Final = 1_735_689_600
 #: How long shutdown waits for open segments to be stored.
 _SETTLE_S: Final = 5.0
 
@@ -115,6 +118,11 @@ class Origin:
         Raises:
             StoreError: the store can't be opened.
         """
+        if time.time() < _CLOCK_IS_SET_S:
+            _log.warning(
+                "clock_not_set",
+                detail="names and numbers come from the clock: set it, or they repeat at restarts",
+            )
         try:
             await self._store.open()
             await self.hub.recover()

@@ -64,6 +64,8 @@ class Interleaver:
         """Say whether a sample of another track may still come before this one."""
         waited = self._now_90k - sample.dts
         for track_id, reached in self._reached_90k.items():
+            if sample.dts - reached > 2 * _MAX_LAG_90K:
+                continue  # it has stopped
             if track_id != sample.track_id and reached < sample.dts:
                 lag = self._lag_90k[track_id]
                 if waited < lag + (lag >> 3):  # lags vary

@@ -62,7 +62,9 @@ class Packager:
     ) -> None:
         self._muxer = muxer
         self._unsupported: set[int] = set()  # track ids
-        start = FIRST_TIME_90K if continues is None else continues.end_90k + TIMESCALE
+        start = FIRST_TIME_90K
+        if continues is not None:
+            start = max(start, continues.end_90k + TIMESCALE)
         self._timeline = Timeline(start)
         self._interleaver = Interleaver(policy.max_segment_bytes)
         self.segmenter = Segmenter(
@@ -89,6 +91,11 @@ class Packager:
         return Continuation(
             self.segmenter.target_duration_s, self._end_date_90k, self._timeline.end_90k
         )
+
+    @property
+    def has_notes(self) -> bool:
+        """Something was noticed since ``take_notes``."""
+        return bool(self._notes) or self._timeline.has_notes or self.segmenter.has_notes
 
     def take_notes(self) -> list[Note]:
         """Give what was noticed since the last call."""

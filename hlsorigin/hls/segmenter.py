@@ -40,6 +40,9 @@ _GOPS_REMEMBERED: Final = 8
 _UNKNOWN_FRAME_90K: Final = TIMESCALE // 25
 #: Audio that runs on further than this behind the last picture belongs to the segment's duration.
 _AUDIO_TAIL_90K: Final = TIMESCALE // 2
+#: What a broken-off segment must last to be given out. A clock that jumps with every frame would
+#: else fill the playlist with thousands of segments.
+_SHORTEST_90K: Final = TIMESCALE // 20
 _BY_DTS: Final = attrgetter("dts")
 
 
@@ -139,6 +142,11 @@ class Segmenter:
         """How long the next GOP may be; 0 while unknown, and for audio alone."""
         return max(self._gops_90k, default=0) if self._cuts_at_video else 0
 
+    @property
+    def has_notes(self) -> bool:
+        """Something was noticed since ``take_notes``."""
+        return bool(self._notes)
+
     def take_notes(self) -> list[Note]:
         """Give what was noticed since the last call."""
         notes, self._notes = self._notes, []
@@ -156,14 +164,14 @@ class Segmenter:
             jumped: the timeline is broken before it.
         """
         track_id = sample.track_id
-        if sample.dts > self._now_90k:
-            self._now_90k = sample.dts
-        self._seen[track_id] = self._now_90k
         out: list[SegmentReady] = []
         if jumped:
             out = self.finish()
             self._gate = TrackGate(self._policy, self._tracks)
             self._new_timeline = True
+        if sample.dts > self._now_90k:
+            self._now_90k = sample.dts
+        self._seen[track_id] = self._now_90k
         if self._gate is None:
             if self._tracks[track_id] not in self._active:
                 out += self._take_newcomer(sample)
@@ -232,6 +240,9 @@ class Segmenter:
     def _take_newcomer(self, sample: Sample) -> list[SegmentReady]:
         """Take a sample of a track (or of a config) that the open segment doesn't carry."""
         if sample.track_id == self._cutting_id:
+            elapsed = self._boundary(sample) - self._open.start_90k
+            if elapsed > self._limit_90k():
+                return self._break(elapsed)
             return self._restart(self._end(sample), self._carry(sample))
         if self._tracks[sample.track_id].kind is MediaKind.VIDEO and sample.is_sync:
             return self._restart(self._end())
@@ -301,7 +312,7 @@ class Segmenter:
     def _has_its_share(self, elapsed_90k: int, frame_90k: int, limit_90k: int) -> bool:
         """Say whether to cut inside a GOP that outlasts the limit: in equal shares."""
         gop = self.keyframe_interval_90k
-        if gop <= limit_90k:
+        if gop <= limit_90k or not self._cuts_at_video:
             return False
         shares = -(-gop // max(frame_90k, limit_90k - frame_90k))
         return elapsed_90k >= gop // shares
@@ -358,6 +369,9 @@ class Segmenter:
             return []
         if first is None:
             end, samples = self._content_end(), segment.samples
+            if end - segment.start_90k < _SHORTEST_90K:
+                self.frames_dropped += len(samples)
+                return []
         else:
             end = self._boundary(first)
             last = segment.last[first.track_id]

@@ -39,6 +39,8 @@ _FIRST_STEP_FORWARD_90K: Final = 30 * TIMESCALE
 MAX_SKEW_90K: Final = 3 * TIMESCALE
 #: After a jump, the other tracks may go on in the old clock for this long (they are late).
 _LATE_90K: Final = 2 * TIMESCALE
+#: A clock that jumps all the time is told once in so long; ``jumps`` counts.
+_NOTE_AGAIN_90K: Final = 60 * TIMESCALE
 #: A track follows the jump of another with a step that is not one of its own frames.
 _FRAME_STEP_90K: Final = 200 * 90
 #: Hole left on our clock at a jump, so that no track's new samples fall among its old ones.
@@ -113,6 +115,8 @@ class Timeline:
         self._frontier = start_90k  # end of the latest sample of any track
         self._notes: list[Note] = []
         self._noted_composition = False
+        self._noted_skew = False
+        self._jump_noted_at: int | None = None
         #: How often a clock jumped.
         self.jumps = 0
 
@@ -120,6 +124,11 @@ class Timeline:
     def end_90k(self) -> int:
         """End of the latest sample."""
         return self._frontier
+
+    @property
+    def has_notes(self) -> bool:
+        """Something was noticed since ``take_notes``."""
+        return bool(self._notes)
 
     def take_notes(self) -> list[Note]:
         """Give what was noticed since the last call."""
@@ -202,6 +211,12 @@ class Timeline:
         for each in self._clocks.values():
             each.follows_by = None if each is clock else self._frontier + _LATE_90K
         clock.origin = None
+        if (
+            self._jump_noted_at is not None
+            and self._frontier < self._jump_noted_at + _NOTE_AGAIN_90K
+        ):
+            return
+        self._jump_noted_at = self._frontier
         self._notes.append(
             Note(
                 "timestamp_jump",
@@ -241,6 +256,9 @@ class Timeline:
             )
 
     def _note_skew(self, skew: int) -> None:
+        if self._noted_skew:
+            return
+        self._noted_skew = True
         self._notes.append(
             Note(
                 "tracks_apart",

@@ -34,6 +34,8 @@ _log = structlog.stdlib.get_logger("hlsorigin.rtmp")
 #: After a refusal the peer gets this long to read it and to hang up: closing at once, with bytes
 #: of its still unread, makes the kernel send a reset that can overtake the refusal.
 _LINGER_S: Final = 2.0
+#: Answers that a peer leaves unread; an encoder gets a few hundred bytes in an hour.
+_MAX_UNREAD_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +330,9 @@ class RtmpConnection(asyncio.Protocol):
         out = self._session.data_to_send()
         if out and self._transport is not None:
             self._transport.write(out)
+            if self._transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+                self._log.warning("connection_ended", detail="the peer does not read our answers")
+                self.abort("the peer does not read")
 
     def _close_gently(self) -> None:
         """Send what is queued, then close when the peer has hung up or the linger is over."""

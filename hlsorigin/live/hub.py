@@ -20,6 +20,8 @@ _log = structlog.stdlib.get_logger("hlsorigin.live")
 
 #: How often deadlines and retired segments are looked at.
 _HOUSEKEEPING_S = 0.25
+#: When the files of a stream that is gone could not be removed.
+_REMOVE_AGAIN_S = 60.0
 #: Names whose last numbers are remembered: only streams that outran the clock need it.
 _PAST_NAMES = 10_000
 
@@ -219,8 +221,11 @@ class StreamHub:
         try:
             await self._store.sweep(now_s)
             for name, until_s in list(self._departing.items()):
-                if until_s <= now_s and self._departing.pop(name, None) is not None:
+                if until_s <= now_s and name in self._departing:
+                    # Again later if it fails; and not what a new publish has stored meanwhile.
+                    self._departing[name] = now_s + _REMOVE_AGAIN_S
                     await self._store.remove_stream(name)
+                    self._departing.pop(name, None)
         except StoreError as error:
             _log.error("store_error", detail=str(error))
 

@@ -175,9 +175,9 @@ class LiveStream:
         assert packager is not None
         self.samples_received += 1
         packaged = packager.push(sample, wallclock_s)
-        if packaged:
-            for each in packaged:
-                self._enqueue(each)
+        for each in packaged:
+            self._enqueue(each)
+        if packager.has_notes:
             self._take_notes(packager)
 
     def note(self, note: Note) -> None:
@@ -297,17 +297,31 @@ class LiveStream:
 
     async def _put(self, resource: str, data: bytes) -> bool:
         """Store a segment; say whether it is there."""
-        try:
-            async with asyncio.timeout(_STORE_TIMEOUT_S):
-                await self._store.put(self.name, resource, data)
-        except (StoreError, TimeoutError) as error:
-            why = str(error) or f"the store did not answer in {_STORE_TIMEOUT_S:g} s"
-            self.note(Note("store_error", f"a segment was lost: {why}"))
-            self._has_hole = True
-            if isinstance(error, StoreFull) and self.publisher is not None:
-                self.publisher.end(why)
+        putting = asyncio.create_task(self._store.put(self.name, resource, data))
+        await asyncio.wait({putting}, timeout=_STORE_TIMEOUT_S)
+        if not putting.done():
+            # It may still be written: its name must not be given to other bytes (invariant 3).
+            putting.add_done_callback(lambda task: self._discard_late(task, resource))
+            self._epoch = Numbering.from_wallclock(self._clock.wallclock_s()).epoch
+            self._lose(f"the store did not answer in {_STORE_TIMEOUT_S:g} s")
             return False
-        return True
+        error = putting.exception()
+        if error is None:
+            return True
+        if not isinstance(error, StoreError):
+            raise error
+        self._lose(str(error))
+        if isinstance(error, StoreFull) and self.publisher is not None:
+            self.publisher.end(str(error))
+        return False
+
+    def _lose(self, why: str) -> None:
+        self.note(Note("store_error", f"a segment was lost: {why}"))
+        self._has_hole = True
+
+    def _discard_late(self, task: asyncio.Task[None], resource: str) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._store.retire(self.name, resource, self._clock.monotonic_s())
 
     def _remember_date(self, resource: str) -> None:
         dates = self._modified_s
@@ -330,7 +344,8 @@ class LiveStream:
         tag = f"{self._epoch}-{self._version}"
         modified = int(self._clock.wallclock_s())
         playlist = self.window.playlist(target_duration_s)
-        media = PlaylistVersion(playlist.render(), tag, modified)
+        is_unique = self.media_playlist is None or self.media_playlist.modified_s < modified
+        media = PlaylistVersion(playlist.render(), tag, modified, dates_are_unique=is_unique)
         text = self._entry_text("")
         entry, alias = self.entry, self.entry_alias
         if entry is not None and alias is not None and entry.body == text.encode():

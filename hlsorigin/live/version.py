@@ -12,15 +12,19 @@ _GZIP_LEVEL: Final = 6
 class PlaylistVersion:
     """The text of a playlist with its validators; the gzip form is made when first asked for."""
 
-    __slots__ = ("_gzip", "body", "etag", "gzip_etag", "modified_s")
+    __slots__ = ("_gzip", "body", "dates_are_unique", "etag", "gzip_etag", "modified_s")
 
-    def __init__(self, text: str, tag: str, modified_s: int) -> None:
+    def __init__(
+        self, text: str, tag: str, modified_s: int, *, dates_are_unique: bool = True
+    ) -> None:
         self.body = text.encode()
         #: Strong ETag with its quotes; the gzip form has another (RFC 9110 8.8.3.3).
         self.etag = f'"{tag}"'.encode()
         self.gzip_etag = f'"{tag}-gz"'.encode()
         #: When it was made: seconds since 1970.
         self.modified_s = modified_s
+        #: No earlier version was made in the same second: Last-Modified tells them apart.
+        self.dates_are_unique = dates_are_unique
         self._gzip: bytes | None = None
 
     @property

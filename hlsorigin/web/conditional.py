@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Final
 
 _RANGE: Final = re.compile(rb"bytes=[ \t]*([0-9]{0,99})-([0-9]{0,99})[ \t]*", re.IGNORECASE)
@@ -30,6 +31,23 @@ def accepts_gzip(accept_encoding: bytes) -> bool:
             is_wanted = match[2] is None or match[2].strip(b"0.") != b""
             by_coding[match[1].lower().removeprefix(b"x-")] = is_wanted
     return by_coding.get(b"gzip", by_coding.get(b"*", False))
+
+
+def has_failed(headers: Mapping[bytes, bytes], etag: bytes, modified_s: int | None) -> bool:
+    """Say whether the answer is 412: If-Match, else If-Unmodified-Since (13.1.1, 13.1.4).
+
+    Args:
+        modified_s: None when the answer has no Last-Modified that can be compared.
+    """
+    if_match = headers.get(b"if-match")
+    if if_match is not None:
+        tags = [tag.strip() for tag in if_match.split(b",")]
+        return tags != [b"*"] and etag not in tags
+    since = headers.get(b"if-unmodified-since")
+    if since is None or modified_s is None:
+        return False
+    parsed = parse_http_date(since)
+    return parsed is not None and modified_s > parsed
 
 
 def is_not_modified(headers: Mapping[bytes, bytes], etag: bytes, modified_s: int | None) -> bool:
@@ -102,7 +120,9 @@ def _if_range_holds(if_range: bytes, etag: bytes, modified_s: int | None) -> boo
 def parse_http_date(value: bytes) -> int | None:
     """Give an HTTP date as seconds since 1970; None when it is not one."""
     try:
-        return int(email.utils.parsedate_to_datetime(value.decode("ascii")).timestamp())
+        date = email.utils.parsedate_to_datetime(value.decode("ascii"))
+        # The asctime form has no zone and means UTC (5.6.7).
+        return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
     except (ValueError, TypeError, OverflowError):
         return None
 

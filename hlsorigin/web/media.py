@@ -58,24 +58,21 @@ class MediaApp:
         if not is_canonical(path, scope.get("raw_path", b"")):
             await send_error(send, HTTPStatus.BAD_REQUEST, "the path is not canonical")
             return
+        parts = path.split("/")
+        is_alias = len(parts) == 3 and parts[2].endswith(".m3u8")
+        if not is_alias and (len(parts) != 4 or not parts[3]):
+            await self._fallback(scope, receive, send)
+            return
         answer = _Answer(scope, send)
         try:
-            await self._route(answer, path, scope, receive, send)
+            if is_alias:
+                await self._entry(answer, f"{parts[1]}/{parts[2][:-5]}", is_alias=True)
+            else:
+                await self._resource(answer, f"{parts[1]}/{parts[2]}", parts[3])
         except Exception:
             _log.exception("request_failed", path=path)
             if not answer.has_started:
                 await answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
-
-    async def _route(
-        self, answer: _Answer, path: str, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        parts = path.split("/")
-        if len(parts) == 4 and parts[3]:
-            await self._resource(answer, f"{parts[1]}/{parts[2]}", parts[3])
-        elif len(parts) == 3 and parts[2].endswith(".m3u8"):
-            await self._entry(answer, f"{parts[1]}/{parts[2][:-5]}", is_alias=True)
-        else:
-            await self._fallback(scope, receive, send)
 
     async def _resource(self, answer: _Answer, stream_name: str, resource: str) -> None:
         if resource.endswith(".m3u8"):
@@ -137,7 +134,9 @@ def is_canonical(path: str, raw_path: bytes) -> bool:
     Dot segments, empty segments, encoded slashes, backslashes and control characters let two
     programs in a chain see two different resources.
     """
-    if "//" in path or "\\" in path or "\x00" in path or not path.startswith("/"):
+    if "//" in path or "\\" in path or not path.startswith("/"):
+        return False
+    if not path.isprintable():
         return False
     if b"%2f" in raw_path or b"%2F" in raw_path:
         return False
@@ -172,8 +171,12 @@ class _Answer:
             *caching.CORS,
         ]
         # Within its second, Last-Modified can't tell two versions apart (RFC 9110 8.8.2.2).
-        is_old = version.modified_s + 1 < time.time()
-        if conditional.is_not_modified(self._headers, etag, version.modified_s if is_old else None):
+        is_telling = version.dates_are_unique and version.modified_s + 1 < time.time()
+        modified_s = version.modified_s if is_telling else None
+        if conditional.has_failed(self._headers, etag, modified_s):
+            await self.error(HTTPStatus.PRECONDITION_FAILED, "the playlist is another version")
+            return
+        if conditional.is_not_modified(self._headers, etag, modified_s):
             await self._respond(HTTPStatus.NOT_MODIFIED, headers, b"")
             return
         headers.append((b"content-type", _PLAYLIST_TYPE))
@@ -192,6 +195,9 @@ class _Answer:
         ]
         if modified_s is not None:
             headers.append((b"last-modified", conditional.http_date(modified_s)))
+        if conditional.has_failed(self._headers, etag, modified_s):
+            await self.error(HTTPStatus.PRECONDITION_FAILED, "the segment has other bytes")
+            return
         if conditional.is_not_modified(self._headers, etag, modified_s):
             await self._respond(HTTPStatus.NOT_MODIFIED, headers, b"")
             return

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: A client that has connected sends its request at once; this is for the slowest of links.
-_FIRST_REQUEST_S: Final = 15.0
+_HEAD_TIMEOUT_S: Final = 15.0
 
 
 class HttpServer(uvicorn.Server):
@@ -24,7 +24,7 @@ class HttpServer(uvicorn.Server):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a bound on connections and a deadline for the first request.
+    """uvicorn's HTTP protocol with a bound on connections and a deadline for request heads.
 
     uvicorn's own ``limit_concurrency`` answers everybody with 503 once the bound is reached, those
     who are watching too, and a connection that sends nothing is never closed. Leans on uvicorn's
@@ -33,9 +33,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     #: Open connections of this server; set by ``make_server``.
     max_connections: ClassVar[int]
-    #: Seconds from accept to the first complete request head.
-    first_request_s: ClassVar[float]
-    _first_request: asyncio.TimerHandle | None = None
+    #: Seconds from accept, or from the first byte of a later request, to a complete head.
+    head_timeout_s: ClassVar[float]
+    _head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection if there is room; the newest is the one that has to go."""
@@ -43,7 +43,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.connections) > self.max_connections:
             transport.abort()
             return
-        self._first_request = self.loop.call_later(self.first_request_s, transport.abort)
+        self._set_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a head that is only begun has a deadline too."""
+        super().data_received(data)
+        is_between = self.cycle is None or self.cycle.response_complete
+        if is_between and self._head_deadline is None:
+            self._set_deadline()
 
     def on_headers_complete(self) -> None:
         """A request is there: the deadline is kept."""
@@ -55,10 +62,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         super().connection_lost(exc)
 
+    def _set_deadline(self) -> None:
+        self._head_deadline = self.loop.call_later(self.head_timeout_s, self.transport.abort)
+
     def _cancel_deadline(self) -> None:
-        if self._first_request is not None:
-            self._first_request.cancel()
-            self._first_request = None
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
 
 
 def make_server(app: Any, *, keep_alive_s: float, max_connections: int) -> HttpServer:
@@ -67,7 +77,7 @@ def make_server(app: Any, *, keep_alive_s: float, max_connections: int) -> HttpS
     Access logging and the Server header are off; keep-alive is longer than that of the proxies
     in front (nginx 60 s), or they meet a connection that is just being closed.
     """
-    bounds = {"max_connections": max_connections, "first_request_s": _FIRST_REQUEST_S}
+    bounds = {"max_connections": max_connections, "head_timeout_s": _HEAD_TIMEOUT_S}
     config = uvicorn.Config(
         app,
         http=type("BoundProtocol", (BoundedProtocol,), bounds),

@@ -108,11 +108,18 @@ def test_ranges(origin: Origin, segment_url: str, asked: str, first: int, last: 
     whole = origin.get(segment_url).content
     size = len(whole)
     first, last = first % size, last % size
-    answer = curl(segment_url, "--range", asked, "--head")
+    answer = curl(segment_url, "--range", asked, "--output", "-")
     assert answer.status == 206
     assert answer.headers["content-range"] == f"bytes {first}-{last}/{size}"
     assert int(answer.headers["content-length"]) == last - first + 1
     assert origin.get(segment_url, range=f"bytes={asked}").content == whole[first : last + 1]
+
+
+def test_head_ignores_ranges(segment_url: str) -> None:
+    """RFC 9110 14.2: GET is the only method for which range handling is defined."""
+    answer = curl(segment_url, "--range", "0-99", "--head")
+    assert answer.status == 200
+    assert "content-range" not in answer.headers
 
 
 def test_ranges_that_can_not_be_served(origin: Origin, segment_url: str) -> None:

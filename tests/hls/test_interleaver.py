@@ -90,3 +90,12 @@ def test_nothing_is_lost_and_no_track_is_reordered(feed: list[tuple[bool, int]])
     for track_id in (1, 2):
         given_ = [id(s) for s in samples if s.track_id == track_id]
         assert [id(s) for s in out if s.track_id == track_id] == given_
+
+
+def test_late_track_that_stops_is_not_waited_for() -> None:
+    interleaver = Interleaver(1 << 20)
+    for late in range(0, 4000, 40):
+        interleaver.push(video(late + 2000, key=True))
+        interleaver.push(audio(late))
+    given = [each for at in range(6000, 20_000, 40) for each in interleaver.push(video(at))]
+    assert given[-1].dts == 19_960 * 90

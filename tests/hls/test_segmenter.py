@@ -334,6 +334,30 @@ def test_jump_ends_the_segment_and_starts_at_a_keyframe() -> None:
     assert flags == [(False, True), (False, False), (True, True), (False, False)]
 
 
+def test_config_change_after_a_pause_stays_within_the_target() -> None:
+    rig = Rig().feed(video_ms(5900, gop=50))
+    other = bytearray(SPS_720P)
+    other[3] += 1
+    rig.segmenter.set_track(video_track(bytes(other)))
+    rig.feed(video_ms(4000, start_ms=8600)).finish()  # check(): EXTINF within TARGETDURATION
+
+
+def test_jump_that_audio_leads_makes_no_segment_of_audio_alone() -> None:
+    rig = Rig().feed(interleave(video_ms(2880), audio_ms(3130)))
+    rig.out += rig.segmenter.push(audio(4200), jumped=True)
+    rig.feed(interleave(video_ms(4000, start_ms=4200), audio_ms(4000, start_ms=4221)))
+    out = rig.finish()
+    assert all(segment.video_frames for segment in out)
+
+
+def test_audio_alone_is_not_cut_in_shares_of_an_old_gop() -> None:
+    rig = Rig(target_s=2).feed(interleave(video_ms(6000, gop=75), audio_ms(6000)))
+    rig.feed(audio_ms(20_000, start_ms=6000))
+    out = rig.finish()
+    alone = [segment for segment in out if not segment.video_frames]
+    assert all(2 <= each < 2.03 for each in seconds(alone[1:-1]))
+
+
 def test_short_publish_is_not_lost() -> None:
     """It ends before anybody could know whether audio would come."""
     out = Rig().feed(video_ms(800)).finish()

@@ -250,6 +250,30 @@ async def test_encoder_names_itself_in_its_metadata() -> None:
         encoder.close()
 
 
+async def test_peer_that_never_reads_our_answers_is_hung_up_on() -> None:
+    async with live_rig() as rig:
+        encoder = Encoder(make_ingest(rig))
+        await encoder.start()
+        ping = bytes.fromhex("02000000000006040000000000060000002a")  # user control 6
+        for _ in range(300):
+            if not encoder.transport.is_aborted:
+                encoder.connection.data_received(ping * 500)
+        assert encoder.transport.is_aborted
+        assert len(encoder.transport.written) < 2 << 20
+        assert rig.stream().publisher is None
+
+
+async def test_minute_without_a_keyframe_is_told_once() -> None:
+    async with live_rig() as rig:
+        encoder = Encoder(make_ingest(rig))
+        await encoder.start()
+        encoder.send(VIDEO, 0, AVC_HEADER)
+        for index in range(300):
+            encoder.send(VIDEO, index * 200, FRAME)
+        assert [each.note.code for each in rig.stream().notes] == ["no_keyframe"]
+        encoder.close()
+
+
 async def test_slow_store_pauses_reading_until_it_has_caught_up() -> None:
     class SlowStore(MemoryStore):
         """Puts when told."""

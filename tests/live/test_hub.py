@@ -14,7 +14,7 @@ from hlsorigin.media.note import Note
 from hlsorigin.store.memory import MemoryStore
 from tests.support.hls_checker import LivePlaylistChecker
 from tests.support.live import INFO, live_rig
-from tests.support.media import video_ms, video_track
+from tests.support.media import video, video_ms, video_track
 
 pytestmark = pytest.mark.anyio
 
@@ -327,6 +327,36 @@ async def test_playlist_that_cannot_be_stored_loses_nothing() -> None:
         publisher.last_media_s = rig.clock.now_s
         await rig.tick()
         assert rig.store.usage().resources == len(rig.stream().window.segments)
+
+
+async def test_store_that_hangs_once_loses_one_segment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is written late must not stand under a name that is given out again."""
+    monkeypatch.setattr("hlsorigin.live.stream._STORE_TIMEOUT_S", 0.01)
+    store = GatedStore()
+    async with live_rig(store) as rig:
+        publisher = rig.publish()
+        await rig.write_seconds(publisher, 4)
+        rig.clock.advance(1)
+        store.gate.set()
+        await rig.write_seconds(publisher, 6.1, start_ms=4000)
+        segments = rig.stream().window.segments
+        assert [segment.discontinuity for segment in segments] == [True, False, False, False]
+        assert [each.note.code for each in rig.stream().notes] == ["store_error"]
+        await rig.tick()
+        assert rig.store.usage().resources == len(segments)
+
+
+async def test_clock_that_jumps_with_every_frame_fills_no_playlist() -> None:
+    async with live_rig() as rig:
+        publisher = rig.publish()
+        for index in range(2000):
+            at_ms = index * 40 + (index % 2) * 10_000_000
+            publisher.write(video(at_ms, key=True), rig.clock.wallclock_s())
+        await rig.hub.settle()
+        assert len(rig.stream().window.segments) < 50
+        assert len(rig.stream().notes) < 50
 
 
 async def test_no_publish_starts_while_the_server_shuts_down() -> None:

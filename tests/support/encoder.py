@@ -42,6 +42,9 @@ class FakeTransport(asyncio.Transport):
         assert not self.has_written_eof
         self.written += data
 
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
     def write_eof(self) -> None:
         self.has_written_eof = True
 

@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from hlsorigin.web.conditional import (
     Unsatisfiable,
     accepts_gzip,
+    has_failed,
     http_date,
     is_not_modified,
     parse_http_date,
@@ -108,7 +109,27 @@ def test_if_range_is_strong(if_range: bytes, holds: bool) -> None:
     assert (range_of(headers, ETAG, T0, 100) is not None) is holds
 
 
+@pytest.mark.parametrize(
+    ("headers", "fails"),
+    [
+        ({}, False),
+        ({b"if-match": ETAG}, False),
+        ({b"if-match": b"*"}, False),
+        ({b"if-match": b'"other", ' + ETAG}, False),
+        ({b"if-match": b'"other"'}, True),
+        ({b"if-match": b"W/" + ETAG}, True),
+        ({b"if-unmodified-since": http_date(T0)}, False),
+        ({b"if-unmodified-since": http_date(T0 - 1)}, True),
+        ({b"if-unmodified-since": b"never"}, False),
+        ({b"if-match": ETAG, b"if-unmodified-since": http_date(T0 - 1)}, False),
+    ],
+)
+def test_preconditions(headers: dict[bytes, bytes], fails: bool) -> None:
+    assert has_failed(headers, ETAG, T0) is fails
+
+
 def test_dates() -> None:
+    assert parse_http_date(b"Thu Jan  1 00:00:00 2026") == T0  # asctime means UTC
     assert http_date(T0) == b"Thu, 01 Jan 2026 00:00:00 GMT"
     assert parse_http_date(http_date(T0)) == T0
     assert parse_http_date(b"\xff") is None

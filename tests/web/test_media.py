@@ -289,6 +289,34 @@ async def test_methods() -> None:
         assert_cors(preflight)
 
 
+async def test_playlists_of_one_second_are_told_apart() -> None:
+    """Last-Modified has seconds; a player must not miss a version made within one."""
+    async with origin() as (rig, client):
+        rig.clock.now_s -= 100_000_000  # made long ago
+        publisher = rig.stream().publisher
+        assert publisher is not None
+        await rig.write_seconds(publisher, 2.1, start_ms=9000)
+        first = await client.get("/live/a/v0.m3u8")
+        rig.clock.now_s = float(int(rig.clock.now_s))
+        for at_ms in (11_100, 13_200):
+            now_s = rig.clock.now_s
+            await rig.write_seconds(publisher, 2.1, start_ms=at_ms)
+            rig.clock.now_s = now_s
+        condition = {"if-modified-since": first.headers["last-modified"]}
+        again = await client.get("/live/a/v0.m3u8", headers=condition)
+        assert again.status_code == 200
+
+
+async def test_preconditions_are_evaluated() -> None:
+    async with origin() as (rig, client):
+        for path in ("/live/a/v0.m3u8", segment_path(rig)):
+            refused = await client.get(path, headers={"if-match": '"other"'})
+            assert refused.status_code == 412
+            assert_cors(refused)
+            etag = (await client.get(path)).headers["etag"]
+            assert (await client.get(path, headers={"if-match": etag})).status_code == 200
+
+
 async def test_store_that_fails_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: object) -> bytes:
         raise StoreError("disk gone")

@@ -76,7 +76,7 @@ async def test_over_the_bound_only_the_newest_connection_goes() -> None:
 
 
 async def test_connection_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hlsorigin.web.server._FIRST_REQUEST_S", 0.05)
+    monkeypatch.setattr("hlsorigin.web.server._HEAD_TIMEOUT_S", 0.05)
     async with asyncio.TaskGroup() as group:
         server, port = await start(group, max_connections=10)
         silent = await Client.connect(port)
@@ -86,4 +86,21 @@ async def test_connection_that_asks_nothing_is_closed(monkeypatch: pytest.Monkey
                 if await silent.reader.read() == b"":
                     raise ConnectionError
         silent.writer.close()
+        server.should_exit = True
+
+
+async def test_second_request_that_stays_half_sent_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hlsorigin.web.server._HEAD_TIMEOUT_S", 0.05)
+    async with asyncio.TaskGroup() as group:
+        server, port = await start(group, max_connections=10)
+        client = await Client.connect(port)
+        assert await client.get() == b"HTTP/1.1 200 OK"
+        client.writer.write(b"G")
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectionError):
+                if await client.reader.read() == b"":
+                    raise ConnectionError
+        client.writer.close()
         server.should_exit = True
