@@ -38,11 +38,17 @@ class Interleaver:
     def push(self, sample: Sample) -> list[Sample]:
         """Take the next sample; give those that no track is waited for any more."""
         dts, track_id = sample.dts, sample.track_id
-        self._now_90k = max(self._now_90k, dts)
+        late = self._now_90k - dts
+        if late < 0:
+            self._now_90k, late = dts, 0
         self._reached_90k[track_id] = dts
         lag = self._lag_90k.get(track_id, 0)
-        late = min(self._now_90k - dts, _MAX_LAG_90K)
-        self._lag_90k[track_id] = max(late, lag - (lag >> 7) - 1)
+        lag -= (lag >> 7) + 1
+        if late > lag:
+            lag = late if late < _MAX_LAG_90K else _MAX_LAG_90K
+        self._lag_90k[track_id] = lag
+        if not self._held and not self._must_wait(sample):
+            return [sample]  # as nearly all do: one comparison per track
         insort(self._held, sample, key=_BY_DTS)
         self._bytes += len(sample.data)
         if self._bytes > self._max_bytes:
@@ -62,12 +68,11 @@ class Interleaver:
 
     def _must_wait(self, sample: Sample) -> bool:
         """Say whether a sample of another track may still come before this one."""
-        waited = self._now_90k - sample.dts
+        dts = sample.dts
         for track_id, reached in self._reached_90k.items():
-            if sample.dts - reached > 2 * _MAX_LAG_90K:
-                continue  # it has stopped
-            if track_id != sample.track_id and reached < sample.dts:
+            # A track that is further behind has stopped.
+            if reached < dts <= reached + 2 * _MAX_LAG_90K and track_id != sample.track_id:
                 lag = self._lag_90k[track_id]
-                if waited < lag + (lag >> 3):  # lags vary
+                if self._now_90k - dts < lag + (lag >> 3):  # lags vary
                     return True
         return False
