@@ -9,8 +9,9 @@ from typing import Final
 from hlsorigin.errors import Unsupported
 from hlsorigin.hls.interleaver import Interleaver
 from hlsorigin.hls.muxer import Muxer
+from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.policy import SegmentPolicy
-from hlsorigin.hls.segmenter import Segmenter, SegmentReady
+from hlsorigin.hls.segmenter import Segmenter
 from hlsorigin.hls.timeline import Timeline
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
 from hlsorigin.hls.gate import TrackGate
 from hlsorigin.hls.muxer import Muxer
+from hlsorigin.hls.open_segment import OpenSegment, SegmentReady, is_independent
 from hlsorigin.hls.policy import RECENT_90K, SegmentPolicy
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
@@ -44,50 +44,6 @@ _AUDIO_TAIL_90K: Final = TIMESCALE // 2
 #: else fill the playlist with thousands of segments.
 _SHORTEST_90K: Final = TIMESCALE // 20
 _BY_DTS: Final = attrgetter("dts")
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentReady:
-    """A segment is complete."""
-
-    data: bytes
-    #: Presentation time of its first picture (or audio frame) on the timeline, 90 kHz.
-    start_90k: int
-    duration_90k: int
-    #: Decoding can start at its first sample.
-    independent: bool
-    #: EXT-X-DISCONTINUITY belongs before it.
-    discontinuity: bool
-    #: The timeline itself was broken before it: its date must be taken from the clock anew.
-    new_timeline: bool
-    #: Its tracks, in the order of the container.
-    tracks: tuple[Track, ...]
-    video_frames: int
-    audio_frames: int
-
-
-class _OpenSegment:
-    """The segment that is being collected."""
-
-    __slots__ = ("bytes", "last", "offset_90k", "samples", "start_90k", "starts_at_keyframe")
-
-    def __init__(self, start_90k: int, offset_90k: int, *, starts_at_keyframe: bool = True) -> None:
-        #: Presentation time at which the segment starts.
-        self.start_90k = start_90k
-        #: Composition offset of its keyframe: what lies between a cut's DTS and its PTS.
-        self.offset_90k = offset_90k
-        self.starts_at_keyframe = starts_at_keyframe
-        self.samples: list[Sample] = []
-        self.bytes = 0
-        self.last: dict[int, Sample] = {}  # by track
-
-    def append(self, sample: Sample) -> None:
-        previous = self.last.get(sample.track_id)
-        if previous is not None and previous.duration == 0:
-            previous.duration = max(1, sample.dts - previous.dts)
-        self.last[sample.track_id] = sample
-        self.samples.append(sample)
-        self.bytes += len(sample.data)
 
 
 class Segmenter:
@@ -113,7 +69,7 @@ class Segmenter:
         self._active: tuple[Track, ...] = ()  # as in the open segment
         self._cutting_id = 0  # the track at whose samples segments are cut
         self._gate: TrackGate | None = TrackGate(policy, self._tracks)  # None: open segment
-        self._open = _OpenSegment(0, 0)
+        self._open = OpenSegment(0, 0)
         self._now_90k = 0  # latest DTS of any track
         self._seen: dict[int, int] = {}  # when the last sample of each track came
         self._discontinuity = discontinuity  # before the next segment
@@ -224,7 +180,7 @@ class Segmenter:
         self._gate = None
         self._set_active({each.track_id for each in samples})
         first = next(each for each in samples if each.track_id == self._cutting_id)
-        self._open = _OpenSegment(first.pts, first.pts - first.dts)
+        self._open = OpenSegment(first.pts, first.pts - first.dts)
         out: list[SegmentReady] = []
         for each in samples:
             out += self.push(each)
@@ -322,7 +278,7 @@ class Segmenter:
         out = self._end(first)
         start, carried = self._boundary(first), self._carry(first)
         offset = first.pts - first.dts if first.is_sync else self._open.offset_90k
-        self._open = _OpenSegment(start, offset, starts_at_keyframe=first.is_sync)
+        self._open = OpenSegment(start, offset, starts_at_keyframe=first.is_sync)
         for sample in carried:
             if self._tracks[sample.track_id] in self._active:  # else it comes in with a newcomer
                 self._open.append(sample)
@@ -432,7 +388,7 @@ class Segmenter:
             data=self._muxer.mux(samples, starts_segment=True),
             start_90k=self._open.start_90k,
             duration_90k=duration_90k,
-            independent=_is_independent(frames),
+            independent=is_independent(frames),
             discontinuity=self._discontinuity,
             new_timeline=self._new_timeline,
             tracks=self._active,
@@ -483,13 +439,3 @@ class Segmenter:
         if code not in self._noted:
             self._noted.add(code)
             self._notes.append(Note(code, message))
-
-
-def _is_independent(frames: Sequence[Sample]) -> bool:
-    """Say whether nothing of a segment needs the one before it (8216bis 4.4.2.1).
-
-    Pictures shown before the first one of the segment belong to an open GOP: they refer to
-    pictures of the segment before.
-    """
-    first = frames[0]
-    return first.is_sync and all(frame.pts >= first.pts for frame in frames)

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.policy import SegmentPolicy
-from hlsorigin.hls.segmenter import Segmenter, SegmentReady
+from hlsorigin.hls.segmenter import Segmenter
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TIMESCALE
 from tests.support.media import (
