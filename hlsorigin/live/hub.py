@@ -198,14 +198,20 @@ class StreamHub:
     def tick(self, now_s: float) -> None:
         """Look at every deadline of the streams once; never waits."""
         for stream in list(self._streams.values()):
-            publisher = stream.publisher
-            if publisher is not None:
-                self._check_idle(publisher, stream, now_s)
-            elif now_s >= stream.deadline_s and stream.is_settled:
-                if stream.state is StreamState.INTERRUPTED and stream.window.segments:
-                    stream.end()
-                else:
-                    self._depart(stream, now_s)
+            try:
+                self._tick_stream(stream, now_s)
+            except Exception:  # a bug in one stream's state must not stop the others
+                _log.exception("stream_failed", stream=stream.name)
+
+    def _tick_stream(self, stream: LiveStream, now_s: float) -> None:
+        publisher = stream.publisher
+        if publisher is not None:
+            self._check_idle(publisher, stream, now_s)
+        elif now_s >= stream.deadline_s and stream.is_settled:
+            if stream.state is StreamState.INTERRUPTED and stream.window.segments:
+                stream.end()
+            else:
+                self._depart(stream, now_s)
 
     @staticmethod
     def _check_idle(publisher: Publisher, stream: LiveStream, now_s: float) -> None:

@@ -359,6 +359,25 @@ async def test_clock_that_jumps_with_every_frame_fills_no_playlist() -> None:
         assert len(rig.stream().notes) < 50
 
 
+async def test_bug_in_one_stream_does_not_stop_the_housekeeping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with live_rig() as rig:
+        for name in ("live/a", "live/b"):
+            publisher = rig.publish(name)
+            await rig.write_seconds(publisher, 5)
+            publisher.close("connection closed")
+        await rig.hub.settle()
+
+        def broken() -> None:
+            raise RuntimeError("bug")
+
+        monkeypatch.setattr(rig.stream("live/a"), "end", broken)
+        rig.clock.advance(31)
+        await rig.tick()
+        assert rig.stream("live/b").state is StreamState.ENDED
+
+
 async def test_no_publish_starts_while_the_server_shuts_down() -> None:
     async with live_rig() as rig:
         publisher = rig.publish()
