@@ -54,17 +54,20 @@ class TrackGate:
         kind = self._tracks[sample.track_id].kind
         if kind is MediaKind.VIDEO:
             self._video_90k = now_90k
+        if kind is MediaKind.VIDEO and self._begin_90k is None and not sample.is_sync:
+            self.frames_dropped += 1
+        else:
+            self._hold(sample, kind, now_90k)
+        return self._open() if self._is_over(now_90k) else None
+
+    def _hold(self, sample: Sample, kind: MediaKind, now_90k: int) -> None:
         if kind is MediaKind.AUDIO:
             self._audio_end_90k = sample.dts + sample.duration
         elif self._begin_90k is None:
-            if not sample.is_sync:
-                self.frames_dropped += 1
-                return self._open() if self._is_over(now_90k) else None
             self._begin_90k = sample.pts
             self._since_90k = now_90k  # now it is audio that is waited for
         self._samples.append(sample)
         self._bytes += len(sample.data)
-        return self._open() if self._is_over(now_90k) else None
 
     def flush(self) -> list[Sample]:
         """Give what can be begun with now: nothing more comes, or not on this clock."""
