@@ -11,6 +11,7 @@ from hlsorigin.codecs.mp3 import Mp3Config
 from hlsorigin.errors import CodecError, Unsupported
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TICKS_PER_MS
+from hlsorigin.media.timed_metadata import TimedMetadata
 from hlsorigin.media.track import MediaKind, Track
 from hlsorigin.mpegts.packet import (
     COUNTER_MODULUS,
@@ -152,7 +153,10 @@ class TsMuxer:
         """
         stream_type_of(track)
 
-    def set_tracks(self, tracks: Sequence[Track]) -> None:
+    def init_section(self) -> None:
+        """Give nothing: every segment begins with PAT and PMT."""
+
+    def set_tracks(self, tracks: Sequence[Track], *, has_metadata: bool = False) -> None:
         """Say which tracks the following segments carry, at least one.
 
         The PMT's version grows when a codec, a configuration or the set of tracks changed.
@@ -179,7 +183,14 @@ class TsMuxer:
         self._pmt_packets = section_packets(PMT_PID, pmt.serialize())
         self._psi_due = True
 
-    def mux(self, samples: Sequence[Sample], *, starts_segment: bool) -> bytes:
+    def mux(
+        self,
+        samples: Sequence[Sample],
+        *,
+        starts_segment: bool,
+        metadata: Sequence[TimedMetadata] = (),
+        date_offset_90k: int | None = None,
+    ) -> bytes:
         """Give the packets of the samples; no PES crosses the end.
 
         Args:
