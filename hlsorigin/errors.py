@@ -9,7 +9,8 @@
     │   ├── Amf0Error              AMF0 value broken
     │   ├── FlvError               FLV tag or file broken
     │   ├── CodecError             parameter set, configuration record or frame broken
-    │   └── ContainerError         MPEG-TS or MP4 bytes broken (inspect)
+    │   ├── ContainerError         MPEG-TS or MP4 bytes broken (inspect)
+    │   └── DirectiveError         ``_HLS_`` query of a playlist request broken -> 400
     ├── Unsupported                well-formed, but not done here (a codec, AMF3, ...)
     ├── LimitExceeded              a bound from the settings was hit
     ├── AccessDenied               publisher or viewer may not
@@ -63,6 +64,10 @@ class CodecError(PeerError):
 
 class ContainerError(PeerError):
     """MPEG-TS or MP4 bytes that can't be read."""
+
+
+class DirectiveError(PeerError):
+    """Delivery directive (``_HLS_...``) that can't be read; the message is the body of the 400."""
 
 
 class Unsupported(HlsOriginError):

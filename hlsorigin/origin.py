@@ -19,13 +19,14 @@ import structlog
 
 import hlsorigin
 from hlsorigin.auth.base import AllowAll
+from hlsorigin.fmp4.muxer import Fmp4Muxer
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.hls.policy import SegmentPolicy
 from hlsorigin.ingest.base import Ingest
 from hlsorigin.ingest.rtmp import RtmpIngest, RtmpOptions
 from hlsorigin.live.clock import SystemClock
 from hlsorigin.live.hub import AppPolicy, StreamHub
-from hlsorigin.live.stream import StreamSettings
+from hlsorigin.live.stream_settings import StreamSettings
 from hlsorigin.media.timebase import TIMESCALE
 from hlsorigin.mpegts.muxer import TsMuxer
 from hlsorigin.net import bind_socket, url_host
@@ -37,10 +38,12 @@ from hlsorigin.store.memory import MemoryStore
 from hlsorigin.web.admin import AdminApp
 from hlsorigin.web.app import create_public_app
 from hlsorigin.web.server import HttpServer, make_server
+from hlsorigin.web.tls import Certificate, load_certificate
 
 _log = structlog.stdlib.get_logger("hlsorigin")
 
-MUXERS: Final[Mapping[str, Callable[[], Muxer]]] = {"mpegts": TsMuxer}
+#: With ``hls.container = "auto"`` the first that carries every track.
+MUXERS: Final[Mapping[str, Callable[[], Muxer]]] = {"mpegts": TsMuxer, "fmp4": Fmp4Muxer}
 STORES: Final[Mapping[str, Callable[[StoreSettings], SegmentStore]]] = {
     "memory": lambda store: MemoryStore(store.max_bytes, store.max_stream_bytes),
     "disk": lambda store: DiskStore(
@@ -76,7 +79,9 @@ class Origin:
         clock = SystemClock()
         self._settings = settings
         self._store = STORES[settings.store.kind](settings.store)
-        self.hub = StreamHub(self._store, clock, self._policy_for, MUXERS[settings.hls.container])
+        # Parts live for seconds: in memory, whatever the store.
+        parts = MemoryStore(settings.store.max_bytes, settings.store.max_stream_bytes)
+        self.hub = StreamHub(self._store, clock, self._policy_for, MUXERS, parts)
         self._ingest: Ingest = RtmpIngest(self.hub, AllowAll(), clock, _rtmp_options(settings))
         self._admin = AdminApp(
             self.hub, self._store, [each.get_secret_value() for each in settings.admin.tokens]
@@ -84,13 +89,15 @@ class Origin:
         public = create_public_app(
             self.hub,
             self._store,
+            parts,
             player_page=settings.http.player_page,
             hls_js_path=settings.http.hls_js_path,
         )
+        certificate = load_certificate(settings.http.tls_certificate, settings.http.tls_key)
         with contextlib.ExitStack() as bound:
             self._rtmp_socket = bound.enter_context(bind_socket(settings.rtmp.listen))
             http = bound.enter_context(bind_socket(settings.http.listen))
-            self._servers = [(self._make_server(public), http)]
+            self._servers = [(self._make_server(public, certificate), http)]
             self.addresses = Addresses(url_host(self._rtmp_socket), url_host(http), None)
             if settings.admin.listen is not None:
                 admin = bound.enter_context(bind_socket(settings.admin.listen))
@@ -101,9 +108,14 @@ class Origin:
             bound.pop_all()
         self._stop = asyncio.Event()
 
-    def _make_server(self, app: object) -> HttpServer:
+    def _make_server(self, app: object, certificate: Certificate | None = None) -> HttpServer:
         http = self._settings.http
-        return make_server(app, keep_alive_s=http.keep_alive, max_connections=http.max_connections)
+        return make_server(
+            app,
+            keep_alive_s=http.keep_alive,
+            max_connections=http.max_connections,
+            certificate=certificate,
+        )
 
     def stop(self) -> None:
         """Ask ``run`` to shut down and return."""
@@ -166,6 +178,7 @@ class Origin:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SETTLE_S):
                 await self.hub.settle()
+        self.hub.release_waiters()
         await self._ingest.close()
         for server, _ in self._servers:
             server.should_exit = True
@@ -228,9 +241,12 @@ def _stream_settings(hls: HlsSettings, publish: PublishSettings) -> StreamSettin
             max_segment_duration_90k=round(hls.max_segment_duration * TIMESCALE),
             max_segment_bytes=hls.max_segment_bytes,
             track_wait_90k=round(hls.track_wait * TIMESCALE),
+            part_duration_90k=round(hls.part_duration * TIMESCALE) if hls.low_latency else 0,
         ),
         playlist_segments=hls.playlist_segments,
         reconnect_grace_s=publish.reconnect_grace,
         idle_timeout_s=publish.idle_timeout,
         keep_ended_s=publish.keep_ended,
+        container=hls.container,
+        track_layout=hls.track_layout,
     )

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "rtmp": {"errors", "wire"},
     "flv": {"errors", "wire", "codecs", "media"},
     "mpegts": {"errors", "wire", "codecs", "media"},
+    "fmp4": {"errors", "wire", "codecs", "media"},
     "hls": {"errors", "codecs", "media"},
     # world
     "store": {"errors"},
@@ -34,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "net": {"settings"},
     "log": set(),
 }
-PURE = {"errors", "wire", "codecs", "media", "rtmp", "flv", "mpegts", "hls"}
+PURE = {"errors", "wire", "codecs", "media", "rtmp", "flv", "mpegts", "fmp4", "hls"}
 #: Top-level modules that may import everything below them.
 ROOTS = {
     "__main__", "cli", "demo", "healthcheck", "inspection", "origin", "push", "start_failure",

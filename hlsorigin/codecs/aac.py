@@ -84,6 +84,20 @@ class AacConfig:
             return f"mp4a.40.{_AOT_PS}"
         return f"mp4a.40.{_AOT_SBR if self.has_sbr else self.audio_object_type}"
 
+    @property
+    def clock_rate_hz(self) -> int:
+        """Samples per second that ``samples_per_frame`` counts: the core's."""
+        return self.core_sample_rate
+
+    @property
+    def hls_channels(self) -> str:
+        """CHANNELS of EXT-X-MEDIA (RFC 8216bis 4.4.6.1)."""
+        return str(self.channels)
+
+    def frame_samples(self, data: bytes) -> int:
+        """Count the samples of a frame at ``clock_rate_hz``: always ``samples_per_frame``."""
+        return self.samples_per_frame
+
     def check_adts(self) -> None:
         """Make sure that ADTS, and with it MPEG-TS, can carry this stream.
 

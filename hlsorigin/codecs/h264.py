@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
+from hlsorigin.codecs.colour import VideoRange
 from hlsorigin.codecs.h264_sps import Sps, parse_sps
 from hlsorigin.codecs.nal import NalType, unescape
 from hlsorigin.errors import CodecError, Truncated
@@ -100,6 +101,16 @@ class AvcConfig:
     def codec_string(self) -> str:
         """RFC 6381 3.3: ``avc1.`` and the three profile-level bytes, for example avc1.64001f."""
         return f"avc1.{self.profile_idc:02x}{self.constraint_flags:02x}{self.level_idc:02x}"
+
+    @property
+    def video_range(self) -> VideoRange:
+        """VIDEO-RANGE (RFC 8216bis 4.4.6.2)."""
+        return self.first_sps.colour.video_range
+
+    @property
+    def supplemental_codec(self) -> str | None:
+        """SUPPLEMENTAL-CODECS: none."""
+        return None
 
     def serialize_record(self) -> bytes:
         """Write an AVCDecoderConfigurationRecord for samples with 4-byte lengths."""

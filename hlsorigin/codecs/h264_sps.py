@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from hlsorigin.codecs.colour import Colour
 from hlsorigin.codecs.nal import NalType, unescape
 from hlsorigin.errors import CodecError, Truncated
 from hlsorigin.wire.bits import BitReader
@@ -55,6 +56,17 @@ class Sps:
     sample_aspect: Fraction
     #: Frames per second after the VUI timing, fixed or not; None when absent or absurd.
     frame_rate: Fraction | None
+    #: Not specified unless the VUI tells it.
+    colour: Colour = Colour()
+
+
+@dataclass(slots=True)
+class _Vui:
+    """As far as it could be read."""
+
+    sample_aspect: Fraction = Fraction(1)
+    colour: Colour = Colour()
+    frame_rate: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,7 @@ def parse_sps(nal: bytes) -> Sps:
     bits.ue("max_num_ref_frames")
     bits.flag("gaps_in_frame_num_value_allowed_flag")
     width, height, is_interlaced = _read_picture_size(bits, fmt)
-    sample_aspect, frame_rate = _read_vui(bits)
+    vui = _read_vui(bits)
     return Sps(
         sps_id=sps_id,
         profile_idc=profile_idc,
@@ -102,8 +114,9 @@ def parse_sps(nal: bytes) -> Sps:
         width=width,
         height=height,
         is_interlaced=is_interlaced,
-        sample_aspect=sample_aspect,
-        frame_rate=frame_rate,
+        sample_aspect=vui.sample_aspect,
+        frame_rate=vui.frame_rate,
+        colour=vui.colour,
     )
 
 
@@ -174,28 +187,46 @@ def _read_picture_size(bits: BitReader, fmt: _Format) -> tuple[int, int, bool]:
     return cropped_width, cropped_height, is_interlaced
 
 
-def _read_vui(bits: BitReader) -> tuple[Fraction, Fraction | None]:
-    """Give sample aspect and frame rate as far as the VUI can be read."""
-    sample_aspect = Fraction(1)
+def _read_vui(bits: BitReader) -> _Vui:
+    """Read vui_parameters() up to the timing, as far as it goes."""
+    vui = _Vui()
     try:
         if not bits.flag("vui_parameters_present_flag"):
-            return sample_aspect, None
-        sample_aspect = _read_sample_aspect(bits)
+            return vui
+        vui.sample_aspect = read_sample_aspect(bits)
         if bits.flag("overscan_info_present_flag"):
             bits.flag("overscan_appropriate_flag")
         if bits.flag("video_signal_type_present_flag"):
-            bits.u(4, "video_format, video_full_range_flag")
-            if bits.flag("colour_description_present_flag"):
-                bits.u(24, "colour_description")
+            vui.colour = read_video_signal_type(bits)
         if bits.flag("chroma_loc_info_present_flag"):
             bits.ue("chroma_sample_loc_type_top_field")
             bits.ue("chroma_sample_loc_type_bottom_field")
-        return sample_aspect, _read_frame_rate(bits)
+        vui.frame_rate = _read_frame_rate(bits)
     except Truncated:
-        return sample_aspect, None
+        pass
+    return vui
 
 
-def _read_sample_aspect(bits: BitReader) -> Fraction:
+def read_video_signal_type(bits: BitReader) -> Colour:
+    """Read video_format to matrix_coefficients (E.1.1; ITU-T H.265 E.2.1 has the same).
+
+    Raises:
+        Truncated: it ends too early.
+    """
+    bits.u(3, "video_format")
+    is_full_range = bits.flag("video_full_range_flag")
+    if not bits.flag("colour_description_present_flag"):
+        return Colour(is_full_range=is_full_range)
+    primaries, transfer = bits.u(8, "colour_primaries"), bits.u(8, "transfer_characteristics")
+    return Colour(primaries, transfer, bits.u(8, "matrix_coefficients"), is_full_range)
+
+
+def read_sample_aspect(bits: BitReader) -> Fraction:
+    """Read aspect_ratio_info_present_flag to sar_height (E.1.1; ITU-T H.265 E.2.1 is the same).
+
+    Raises:
+        Truncated: it ends too early.
+    """
     if not bits.flag("aspect_ratio_info_present_flag"):
         return Fraction(1)
     index = bits.u(8, "aspect_ratio_idc")

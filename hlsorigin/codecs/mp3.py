@@ -13,6 +13,9 @@ HEADER_BYTES: Final = 4
 #: ISO/IEC 13818-1 table 2-34.
 _STREAM_TYPE_MPEG1_AUDIO: Final = 0x03
 _STREAM_TYPE_MPEG2_AUDIO: Final = 0x04
+#: ISO/IEC 14496-1 table 5.
+_OBJECT_TYPE_MPEG1_AUDIO: Final = 0x6B
+_OBJECT_TYPE_MPEG2_AUDIO: Final = 0x69
 
 # Two bits of the header each; None is reserved. "25" is the unofficial MPEG-2.5.
 _VERSIONS: Final = (25, None, 2, 1)
@@ -60,6 +63,25 @@ class Mp3Config:
     def stream_type(self) -> int:
         """stream_type in an MPEG-TS PMT: 0x03 for MPEG-1, 0x04 for MPEG-2 and 2.5."""
         return _STREAM_TYPE_MPEG1_AUDIO if self.version == 1 else _STREAM_TYPE_MPEG2_AUDIO
+
+    @property
+    def object_type_indication(self) -> int:
+        """objectTypeIndication in an MP4 ``esds``: 0x6B for MPEG-1, 0x69 for MPEG-2 and 2.5."""
+        return _OBJECT_TYPE_MPEG1_AUDIO if self.version == 1 else _OBJECT_TYPE_MPEG2_AUDIO
+
+    @property
+    def clock_rate_hz(self) -> int:
+        """Samples per second that frames are counted in."""
+        return self.sample_rate
+
+    @property
+    def hls_channels(self) -> str:
+        """CHANNELS of EXT-X-MEDIA (RFC 8216bis 4.4.6.1)."""
+        return str(self.channels)
+
+    def frame_samples(self, data: bytes) -> int:
+        """Count the samples of a frame: always ``samples_per_frame``."""
+        return self.samples_per_frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""H.264 NAL units: length-prefixed (ISO/IEC 14496-15) and Annex B (ITU-T H.264) access units."""
+"""NAL units of H.264 and H.265: length-prefixed (ISO/IEC 14496-15) and Annex B access units."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ MAX_NAL_UNITS: Final = 8192
 
 _START_CODE: Final = b"\x00\x00\x01"
 _LENGTH_SIZES: Final = (4, 2, 1, 3)
+#: The last of the types that ITU-T H.265 leaves to others (table 7-1).
+_HEVC_UNSPECIFIED: Final = 63
 
 
 class NalType(enum.IntEnum):
@@ -42,7 +44,7 @@ class NalType(enum.IntEnum):
 class NalSpan(NamedTuple):
     """Where a NAL unit stands in a buffer."""
 
-    #: nal_unit_type, 0..31; not always a ``NalType``.
+    #: nal_unit_type, 0..31 (H.265: 0..63); not always a ``NalType``.
     nal_type: int
     #: Offset of the NAL header byte.
     start: int
@@ -50,14 +52,18 @@ class NalSpan(NamedTuple):
     end: int
 
 
-def scan_length_prefixed(data: bytes, length_size: int, start: int = 0) -> list[NalSpan]:
+def scan_length_prefixed(
+    data: bytes, length_size: int, start: int = 0, *, is_hevc: bool = False
+) -> list[NalSpan]:
     """Find the NAL units of an access unit; touches only lengths and NAL headers.
 
-    A unit of length zero, which some encoders leave in, is given as type 0 with ``start == end``.
+    A unit of length zero, which some encoders leave in, is given with ``start == end`` as a type
+    that nobody uses: 0 in H.264, 63 in H.265.
 
     Args:
         data: the access unit runs from ``start`` to the end.
         length_size: bytes per length field, 1 to 4.
+        is_hevc: the type is where ITU-T H.265 7.3.1.2 has it.
     Raises:
         CodecError: a length points past the end, or there are over ``MAX_NAL_UNITS`` units.
 
@@ -65,6 +71,7 @@ def scan_length_prefixed(data: bytes, length_size: int, start: int = 0) -> list[
     """
     if length_size not in _LENGTH_SIZES:
         raise CodecError(f"NAL length size of {length_size} bytes")
+    shift, mask, empty = (1, 0x3F, _HEVC_UNSPECIFIED) if is_hevc else (0, 0x1F, 0)
     spans: list[NalSpan] = []
     end = len(data)
     position = start
@@ -78,7 +85,7 @@ def scan_length_prefixed(data: bytes, length_size: int, start: int = 0) -> list[
                 f"NAL unit {len(spans)} needs {position - begin} bytes, "
                 f"only {max(0, end - begin)} left"
             )
-        nal_type = data[begin] & 0x1F if position > begin else 0
+        nal_type = data[begin] >> shift & mask if position > begin else empty
         spans.append(NalSpan(nal_type, begin, position))
     if position >= end:
         return spans
@@ -150,5 +157,5 @@ def join_annex_b(nal_units: Iterable[bytes]) -> bytes:
 
 
 def unescape(nal: bytes) -> bytes:
-    """Remove the emulation prevention bytes (ITU-T H.264 7.3.1)."""
+    """Remove the emulation prevention bytes (ITU-T H.264 7.3.1, H.265 7.3.1.1)."""
     return nal.replace(b"\x00\x00\x03", b"\x00\x00")

@@ -5,15 +5,19 @@ what a decoder must know changes), ``Sample`` (one access unit or audio frame) a
 a person may want to know). It raises nothing on peer data: a broken frame is skipped, counted and
 noted, the publish goes on.
 
-* ``tag`` reads the headers and names every codec the format knows;
-* ``demuxer`` sorts messages to ``video`` (H.264) and ``audio`` (AAC, MP3);
+* ``tag`` reads the headers of old and names every codec they know;
+* ``enhanced`` reads those of enhanced RTMP: FourCC, ModEx, multitrack;
+* ``demuxer`` sorts what a message holds to the ``tracks`` of the publish;
+* ``video`` (H.264), ``hevc``, ``av1`` and ``vp9`` make tracks and samples of video, by the rules of
+  ``video_track``; ``audio`` (AAC, MP3) and ``enhanced_audio`` (Opus, FLAC, AC-3, E-AC-3) of audio;
+* ``metadata`` takes hints from onMetaData;
 * ``drops`` counts what is thrown away and keeps notes rare;
 * ``file`` reads tags out of FLV files, for ``push`` and ``inspect``.
 
-Spec: Adobe FLV 10.1 annex E. Times: a demuxer gives ``timestamp_ms * 90``, not unwrapped and not
-repaired; that is ``hls.timeline``'s work. Video samples keep DTS and the signed composition offset.
+Spec: Adobe FLV 10.1 annex E; Enhanced RTMP v1 and v2 (veovera). Times: a demuxer gives
+``timestamp_ms * 90``, not unwrapped and not repaired; that is ``hls.timeline``'s work. Video
+samples keep DTS and the signed composition offset.
 
-Imports ``errors``, ``wire``, ``codecs`` and ``media``; knows neither RTMP nor HLS. Enhanced RTMP
-FourCC headers are recognised and named; a codec behind one is added in ``tag.parse_video_header``
-and ``tag.parse_audio_header``, the rest of the path is the same. Start reading with ``demuxer``.
+Imports ``errors``, ``wire``, ``codecs`` and ``media``; knows neither RTMP nor HLS. A new video
+codec is a ``VideoTrack`` and a line in ``tracks``. Start reading with ``demuxer``.
 """

@@ -34,11 +34,17 @@ _MISSING_CONFIG: Final = (
 )
 
 
-class AudioDepacketizer:
-    """One per publish. Raises nothing on peer data."""
+def audio_track_id(number: int) -> int:
+    """Give the ``Track.track_id`` of an audio track of the publish; number 0 is the default."""
+    return AUDIO_TRACK_ID + 2 * number
 
-    def __init__(self, drops: Drops) -> None:
+
+class AudioDepacketizer:
+    """One per track. Raises nothing on peer data."""
+
+    def __init__(self, drops: Drops, track_id: int = AUDIO_TRACK_ID) -> None:
         self._drops = drops
+        self._track_id = track_id
         self._asc: bytes | None = None  # the last sequence header that could be read
         self._aac: AacConfig | None = None  # from the sequence header, else from ADTS
         self._is_aac_from_adts = False
@@ -107,7 +113,11 @@ class AudioDepacketizer:
         self._is_aac_from_adts = True
 
     def _emit(
-        self, config: AudioConfig, sample_rate: int, timestamp_ms: int, frames: list[bytes]
+        self,
+        config: AacConfig | Mp3Config,
+        sample_rate: int,
+        timestamp_ms: int,
+        frames: list[bytes],
     ) -> list[Item]:
         items = self._announce(config)
         start = timestamp_ms * TICKS_PER_MS
@@ -116,14 +126,14 @@ class AudioDepacketizer:
         for index, frame in enumerate(frames):
             # From the count, so that rounding does not add up.
             dts = start + rescale(index * samples_per_frame, TIMESCALE, sample_rate)
-            items.append(Sample(AUDIO_TRACK_ID, dts, dts, duration, True, frame))
+            items.append(Sample(self._track_id, dts, dts, duration, True, frame))
         return items
 
     def _announce(self, config: AudioConfig) -> list[Item]:
         if config == self._announced:
             return []
         self._announced = config
-        return [Track(AUDIO_TRACK_ID, MediaKind.AUDIO, config)]
+        return [Track(self._track_id, MediaKind.AUDIO, config)]
 
 
 def _split_adts(body: bytes) -> tuple[list[bytes], bytes | None]:

@@ -27,7 +27,12 @@ class FlvTag(NamedTuple):
 
 
 class VideoCodec(enum.IntEnum):
-    """CodecID (E.4.3.1); 12 to 14 are in use without being in the standard."""
+    """CodecID (E.4.3.1).
+
+    12 and 13 are in use without being in the standard: Chinese encoders and CDNs send HEVC and
+    AV1 with them, both behind the header of AVC. 14 means AV1, VP8 or VVC, depending on whom one
+    asks, and 15 VP9 to some.
+    """
 
     JPEG = 1
     SORENSON_H263 = 2
@@ -40,7 +45,7 @@ class VideoCodec(enum.IntEnum):
     MPEG4 = 9
     HEVC_LEGACY = 12
     AV1_LEGACY = 13
-    VVC_LEGACY = 14
+    AMBIGUOUS_LEGACY = 14
 
 
 class AudioFormat(enum.IntEnum):
@@ -84,7 +89,9 @@ class PacketType(enum.IntEnum):
 class VideoHeader(NamedTuple):
     """What stands in front of video data. Only codecs that are demuxed get this far."""
 
-    #: A ``FrameType`` or another value up to 15.
+    #: FourCC of the codec, as enhanced RTMP has it.
+    four_cc: bytes
+    #: A ``FrameType`` or another value up to 7.
     frame_type: int
     #: A ``PacketType`` or another byte; 0 for a command frame.
     packet_type: int
@@ -112,12 +119,9 @@ VIDEO_CODEC_NAMES: Final = {
     VideoCodec.VP6: "On2 VP6",
     VideoCodec.VP6_ALPHA: "On2 VP6 with alpha",
     VideoCodec.SCREEN_2: "Screen video 2",
-    VideoCodec.H264: "H.264",
     VideoCodec.H263: "H.263",
     VideoCodec.MPEG4: "MPEG-4 Visual",
-    VideoCodec.HEVC_LEGACY: "HEVC, not in the standard",
-    VideoCodec.AV1_LEGACY: "AV1, not in the standard",
-    VideoCodec.VVC_LEGACY: "VVC, not in the standard",
+    VideoCodec.AMBIGUOUS_LEGACY: "AV1, VP8 or VVC, not in the standard",
 }
 
 AUDIO_FORMAT_NAMES: Final = {
@@ -137,14 +141,18 @@ AUDIO_FORMAT_NAMES: Final = {
     AudioFormat.DEVICE_SPECIFIC: "device specific",
 }
 
-_EX_VIDEO_HEADER: Final = 0x80
-# Packet types that put more in front of the FourCC (enhanced RTMP v2, ExVideoTagHeader).
-_EX_VIDEO_NESTED: Final = {6: "multitrack", 7: "ModEx"}
-_EX_AUDIO_NESTED: Final = {5: "multitrack", 7: "ModEx"}
+_COMMAND: Final = FrameType.COMMAND.value
+_AAC: Final = AudioFormat.AAC.value
+#: Codecs with PacketType and CompositionTime behind the first byte.
+_FOUR_CCS: Final = {
+    VideoCodec.H264.value: b"avc1",
+    VideoCodec.HEVC_LEGACY.value: b"hvc1",
+    VideoCodec.AV1_LEGACY.value: b"av01",
+}
 
 
 def parse_video_header(payload: bytes) -> VideoHeader:
-    """Read the header of a video message (VideoTagHeader, E.4.3.1).
+    """Read the header of a video message without the enhanced bit (VideoTagHeader, E.4.3.1).
 
     Raises:
         Truncated: it ends within the header.
@@ -153,21 +161,20 @@ def parse_video_header(payload: bytes) -> VideoHeader:
     if not payload:
         raise Truncated(1, 0, "video header")
     first = payload[0]
-    if first & _EX_VIDEO_HEADER:
-        raise Unsupported(_name_enhanced(payload, _EX_VIDEO_NESTED))
     frame_type = first >> 4
-    if first & 0x0F != VideoCodec.H264:
+    four_cc = _FOUR_CCS.get(first & 0x0F)
+    if four_cc is None:
         raise Unsupported(f"video codec {_named(first & 0x0F, VIDEO_CODEC_NAMES)}")
-    if frame_type == FrameType.COMMAND:
-        return VideoHeader(frame_type, 0, 0, min(2, len(payload)))
+    if frame_type == _COMMAND:
+        return VideoHeader(four_cc, frame_type, 0, 0, min(2, len(payload)))
     if len(payload) < 5:
         raise Truncated(5, len(payload), "video header")
     offset = int.from_bytes(payload[2:5], "big")
-    return VideoHeader(frame_type, payload[1], offset - (offset >> 23 << 24), 5)
+    return VideoHeader(four_cc, frame_type, payload[1], offset - (offset >> 23 << 24), 5)
 
 
 def parse_audio_header(payload: bytes) -> AudioHeader:
-    """Read the header of an audio message (AudioTagHeader, E.4.2.1).
+    """Read the header of an audio message that is not enhanced (AudioTagHeader, E.4.2.1).
 
     Rate, size and channel bits are passed over: AAC fixes them to constants, MP3 says it better.
 
@@ -178,30 +185,15 @@ def parse_audio_header(payload: bytes) -> AudioHeader:
     if not payload:
         raise Truncated(1, 0, "audio header")
     audio_format = payload[0] >> 4
-    if audio_format == AudioFormat.AAC:
+    if audio_format == _AAC:
         if len(payload) < 2:
             raise Truncated(2, len(payload), "audio header")
         return AudioHeader(AudioFormat.AAC, payload[1], 2)
     if audio_format in (AudioFormat.MP3, AudioFormat.MP3_8K):
         return AudioHeader(AudioFormat.MP3, PacketType.FRAMES, 1)
-    if audio_format == AudioFormat.ENHANCED:
-        raise Unsupported(_name_enhanced(payload, _EX_AUDIO_NESTED))
     raise Unsupported(f"audio format {_named(audio_format, AUDIO_FORMAT_NAMES)}")
 
 
 def _named(number: int, names: dict[VideoCodec, str] | dict[AudioFormat, str]) -> str:
     known = {int(key): name for key, name in names.items()}
     return f"{number} ({known.get(number, 'unknown')})"
-
-
-def _name_enhanced(payload: bytes, nested: dict[int, str]) -> str:
-    """Name the FourCC behind an enhanced header."""
-    packet_type = payload[0] & 0x0F
-    if packet_type in nested:
-        return f"{nested[packet_type]} over enhanced RTMP"
-    four_cc = payload[1:5]
-    if len(four_cc) < 4:
-        raise Truncated(5, len(payload), "enhanced RTMP header")
-    is_text = all(0x20 <= byte < 0x7F for byte in four_cc)
-    name = four_cc.decode("ascii") if is_text else f"FourCC 0x{four_cc.hex()}"
-    return f"{name} over enhanced RTMP"

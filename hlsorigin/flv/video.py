@@ -2,9 +2,8 @@
 
 Rules:
 
-1. A track is announced when its parameter sets differ from those announced last, whether they
-   came in a sequence header or in band. The first one at once, a change right before the next
-   sync sample: pictures before it still need the old sets.
+1. Parameter sets count the same, whether they came in a sequence header or in band; when a track
+   is announced, ``video_track`` says.
 2. A sequence header equal to the one before says nothing, even when sets in band have changed
    since: streams that repeat both would else switch to and fro.
 3. Samples are handed on as they came wherever possible: one slice of the payload, not a rebuild.
@@ -13,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from hlsorigin.codecs.h264 import (
     AvcConfig,
@@ -24,68 +23,53 @@ from hlsorigin.codecs.h264 import (
 )
 from hlsorigin.codecs.h264_sps import parse_sps
 from hlsorigin.codecs.nal import (
-    NalSpan,
     NalType,
-    join_length_prefixed,
     scan_length_prefixed,
     split_annex_b,
     starts_with_start_code,
 )
 from hlsorigin.errors import CodecError, PeerError
+from hlsorigin.flv.access_unit import AccessUnit, bits_of, from_annex_b, sample_bytes
 from hlsorigin.flv.drops import Drops
-from hlsorigin.media.note import Note
+from hlsorigin.flv.video_track import MAX_RECORD_BYTES, VIDEO_TRACK_ID, Item, VideoTrack
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TICKS_PER_MS
-from hlsorigin.media.track import MediaKind, Track
-
-VIDEO_TRACK_ID: Final = 1
-#: A real configuration record has some hundred bytes; it is kept to be compared.
-MAX_RECORD_BYTES: Final = 65_536
-
-Item: TypeAlias = Track | Sample | Note
-
-
-def _bits_of(*nal_types: int) -> int:
-    return sum(1 << nal_type for nal_type in nal_types)
-
 
 # Sets of NAL unit types, one bit each.
-_PARAMETER_SETS: Final = _bits_of(NalType.SPS, NalType.PPS)
+_PARAMETER_SETS: Final = bits_of(NalType.SPS, NalType.PPS)
 # AUD: the TS muxer writes its own (13818-1 2.14.1), ISO/IEC 14496-15 does not want any. Ends of
 # sequence would tell the decoder of a loop or a pause that the timeline may have closed. Type 0
 # stands for units of length zero.
-_REMOVED: Final = _PARAMETER_SETS | _bits_of(
+_REMOVED: Final = _PARAMETER_SETS | bits_of(
     NalType.UNSPECIFIED,
     NalType.ACCESS_UNIT_DELIMITER,
     NalType.END_OF_SEQUENCE,
     NalType.END_OF_STREAM,
     NalType.FILLER,
 )
-_SLICES: Final = _bits_of(NalType.SLICE, NalType.SLICE_PARTITION_A, NalType.IDR_SLICE)
-_IDR: Final = _bits_of(NalType.IDR_SLICE)
-_SEI: Final = _bits_of(NalType.SEI)
+_SLICES: Final = bits_of(NalType.SLICE, NalType.SLICE_PARTITION_A, NalType.IDR_SLICE)
+_IDR: Final = bits_of(NalType.IDR_SLICE)
+_SEI: Final = bits_of(NalType.SEI)
 
 
-class _AccessUnit(NamedTuple):
-    """NAL units found in a buffer."""
+class AvcDepacketizer(VideoTrack):
+    """One per track. Raises nothing on peer data."""
 
-    buffer: bytes
-    start: int
-    length_size: int
-    spans: list[NalSpan]
+    FOUR_CC = b"avc1"
+    _NAME = "H.264"
+    _MISSING_CONFIG = (
+        "video frames before the H.264 sequence header are dropped; if this goes on, let the "
+        "encoder send it at the start or repeat SPS and PPS before every keyframe"
+    )
 
-
-class AvcDepacketizer:
-    """One per publish. Raises nothing on peer data."""
-
-    def __init__(self, drops: Drops) -> None:
-        self._drops = drops
+    def __init__(
+        self, drops: Drops, track_id: int = VIDEO_TRACK_ID, *, waits_for_sync: bool = False
+    ) -> None:
+        super().__init__(drops, track_id, waits_for_sync=waits_for_sync)
         self._record: bytes | None = None  # the last sequence header that could be read
         self._length_size = 4
         self._sps: dict[int, bytes] = {}  # by seq_parameter_set_id, as last received
         self._pps: dict[int, bytes] = {}
-        self._announced: AvcConfig | None = None
-        self._pending: AvcConfig | None = None  # waits for a sync sample
 
     def sequence_header(self, body: bytes) -> list[Item]:
         """Take an AVCDecoderConfigurationRecord (FLV 10.1 E.4.3.2); empty ones are ignored."""
@@ -96,7 +80,7 @@ class AvcDepacketizer:
             new_sps, new_pps = _by_id(sps), _by_id(pps)
             items = self._adopt(new_sps, new_pps)
         except PeerError as err:
-            return [*self._drops.repeated("broken_config", f"H.264 sequence header: {err}")]
+            return self._broken_config(err)
         self._record, self._length_size = body, length_size
         return items
 
@@ -115,7 +99,7 @@ class AvcDepacketizer:
         try:
             unit = self._take_apart(payload, start)
         except CodecError as err:
-            return [*self._drops.frame("broken_frame", f"video frame skipped: {err}")]
+            return self._broken_frame(err)
         kinds = 0
         for span in unit.spans:
             kinds |= 1 << span.nal_type
@@ -124,19 +108,18 @@ class AvcDepacketizer:
             items += self._collect_parameter_sets(unit)
         if not kinds & _SLICES:
             return items
-        if self._announced is None:
-            return [*items, *self._drops.once("missing_config", _MISSING_CONFIG)]
         is_sync = kinds & _IDR != 0 or (is_key and kinds & _SEI != 0 and _is_open_gop_start(unit))
-        if is_sync and self._pending is not None:
-            items.append(self._announce(self._pending))
+        if self._announced is None or self._pending is not None:
+            items += self._catch_up(is_sync)
+            if self._announced is None:
+                return items
         dts = timestamp_ms * TICKS_PER_MS
-        samples = _sample_bytes(unit, kinds)
-        items.append(
-            Sample(VIDEO_TRACK_ID, dts, dts + offset_ms * TICKS_PER_MS, 0, is_sync, samples)
-        )
+        pts = dts + offset_ms * TICKS_PER_MS
+        data = sample_bytes(unit, kinds, _REMOVED)
+        items.append(Sample(self._track_id, dts, pts, 0, is_sync, data))
         return items
 
-    def _take_apart(self, payload: bytes, start: int) -> _AccessUnit:
+    def _take_apart(self, payload: bytes, start: int) -> AccessUnit:
         """Find the NAL units, whatever stands before them.
 
         Raises:
@@ -144,12 +127,10 @@ class AvcDepacketizer:
         """
         size = self._length_size
         try:
-            return _AccessUnit(payload, start, size, scan_length_prefixed(payload, size, start))
+            return AccessUnit(payload, start, size, scan_length_prefixed(payload, size, start))
         except CodecError:
             if starts_with_start_code(payload, start):
-                # Hardware encoders that hand their chip's byte stream on as it is.
-                buffer = join_length_prefixed(split_annex_b(payload[start:]))
-                return _AccessUnit(buffer, 0, 4, scan_length_prefixed(buffer, 4))
+                return from_annex_b(payload, start)
             if self._record is not None:
                 raise
             # Not remembered: a damaged frame that fits another size by chance is alone with it.
@@ -158,7 +139,7 @@ class AvcDepacketizer:
                 raise
             return unit
 
-    def _collect_parameter_sets(self, unit: _AccessUnit) -> list[Item]:
+    def _collect_parameter_sets(self, unit: AccessUnit) -> list[Item]:
         """Take SPS and PPS that came in band."""
         found = [
             unit.buffer[span.start : span.end]
@@ -177,7 +158,7 @@ class AvcDepacketizer:
             kept_pps = {} if is_replaced and new_pps else self._pps
             return self._adopt({**self._sps, **new_sps}, {**kept_pps, **new_pps})
         except PeerError as err:
-            return [*self._drops.repeated("broken_config", f"H.264 parameter set in band: {err}")]
+            return self._broken_config(f"in band: {err}")
 
     def _adopt(self, sps: dict[int, bytes], pps: dict[int, bytes]) -> list[Item]:
         """Make these the sets in force from the next sync sample on (rule 1).
@@ -185,23 +166,11 @@ class AvcDepacketizer:
         Raises:
             CodecError, Truncated: they can't be read; nothing has changed.
         """
+        items: list[Item] = []
         if sps and pps:
-            config = AvcConfig.from_parameter_sets((*sps.values(),), (*pps.values(),))
-            self._pending = config if config != self._announced else None
+            items = self._offer(AvcConfig.from_parameter_sets((*sps.values(),), (*pps.values(),)))
         self._sps, self._pps = sps, pps
-        if self._announced is None and self._pending is not None:
-            return [self._announce(self._pending)]
-        return []
-
-    def _announce(self, config: AvcConfig) -> Track:
-        self._announced, self._pending = config, None
-        return Track(VIDEO_TRACK_ID, MediaKind.VIDEO, config)
-
-
-_MISSING_CONFIG: Final = (
-    "video frames before the H.264 sequence header are dropped; if this goes on, let the encoder "
-    "send it at the start or repeat SPS and PPS before every keyframe"
-)
+        return items
 
 
 def _read_sequence_header(body: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...], int]:
@@ -221,7 +190,7 @@ def _by_id(nals: Iterable[bytes]) -> dict[int, bytes]:
     return {parameter_set_id(nal): nal for nal in nals}
 
 
-def _probe_length_size(payload: bytes, start: int) -> _AccessUnit | None:
+def _probe_length_size(payload: bytes, start: int) -> AccessUnit | None:
     """Find the length size of a stream that told none, by walking; 4 was tried already."""
     for size in (2, 1):
         try:
@@ -232,11 +201,11 @@ def _probe_length_size(payload: bytes, start: int) -> _AccessUnit | None:
         if all(1 <= span.nal_type <= NalType.FILLER for span in spans) and not any(
             payload[span.start] & 0x80 for span in spans
         ):
-            return _AccessUnit(payload, start, size, spans)
+            return AccessUnit(payload, start, size, spans)
     return None
 
 
-def _is_open_gop_start(unit: _AccessUnit) -> bool:
+def _is_open_gop_start(unit: AccessUnit) -> bool:
     """Say whether a recovery point marks a picture of I slices only."""
     buffer = unit.buffer
     is_marked = any(
@@ -251,14 +220,4 @@ def _is_open_gop_start(unit: _AccessUnit) -> bool:
         and all(
             is_intra_slice(buffer[span.start : min(span.end, span.start + 32)]) for span in slices
         )
-    )
-
-
-def _sample_bytes(unit: _AccessUnit, kinds: int) -> bytes:
-    """Give the NAL units of a sample behind 4-byte lengths, without those that are removed."""
-    buffer = unit.buffer
-    if unit.length_size == 4 and not kinds & _REMOVED:
-        return buffer[unit.start :] if unit.start else buffer
-    return join_length_prefixed(
-        buffer[span.start : span.end] for span in unit.spans if not 1 << span.nal_type & _REMOVED
     )

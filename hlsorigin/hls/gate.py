@@ -22,10 +22,14 @@ class TrackGate:
 
     Args:
         tracks: the announced tracks by id; the segmenter's own mapping, seen as it changes.
+        is_alone: no second kind of track will come.
     """
 
-    def __init__(self, policy: SegmentPolicy, tracks: Mapping[int, Track]) -> None:
+    def __init__(
+        self, policy: SegmentPolicy, tracks: Mapping[int, Track], *, is_alone: bool = False
+    ) -> None:
         self._policy = policy
+        self._is_alone = is_alone
         self._tracks = tracks
         self._samples: list[Sample] = []
         self._bytes = 0
@@ -77,6 +81,8 @@ class TrackGate:
         """Say whether both kinds are there to begin together, or there is no use in waiting."""
         begin, audio_end = self._begin_90k, self._audio_end_90k
         assert self._since_90k is not None
+        if self._is_alone and (begin is not None or self._video_90k is None):
+            return True
         return (
             (begin is not None and audio_end is not None and audio_end > begin)
             or now_90k - self._since_90k >= self._patience_90k(now_90k)

@@ -21,6 +21,10 @@ class Muxer(Protocol):
     def file_extension(self) -> str:
         """Extension of its segments' names, without the dot."""
 
+    @property
+    def declares_metadata(self) -> bool:
+        """Timed metadata is a stream of its own that segments announce, as in MPEG-TS."""
+
     def check_track(self, track: Track) -> None:
         """Refuse a track that the container can't carry.
 

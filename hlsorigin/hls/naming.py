@@ -1,7 +1,9 @@
 """Resource names: the one place where they are made and parsed.
 
-``{rendition}-{epoch}-{msn}.{extension}``, for example ``v0-lq2k7d-81.ts``. The epoch makes a name
-unique over restarts of the process (invariant 3 of design.md), so a cache may keep it for ever.
+Segments are ``{rendition}-{epoch}-{msn}.{extension}``, for example ``v0-lq2k7d-81.ts``, their parts
+``v0-lq2k7d-81.3.ts``, init sections ``v0-lq2k7d-i81.mp4`` (with the first segment that needs them).
+The epoch makes a name unique over restarts of the process (invariant 3 of design.md), so a cache
+may keep it for ever.
 """
 
 from __future__ import annotations
@@ -18,10 +20,16 @@ RESERVED_APPS: Final = frozenset({"t"})
 
 #: The entry, always a multivariant playlist.
 ENTRY_PLAYLIST: Final = "index.m3u8"
-#: The one rendition of a stream published over classic RTMP.
+#: The first video rendition; the only one of a stream published over classic RTMP.
 MAIN_RENDITION: Final = "v0"
+#: Extension of init sections; ISO/IEC 14496-12 registers no other for them.
+INIT_EXTENSION: Final = "mp4"
 
-_SEGMENT_PATTERN: Final = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-([0-9]{1,20})\.([a-z0-9]+)")
+_RENDITION_PATTERN: Final = re.compile(r"[av][0-9]{1,3}")
+_SEGMENT_PATTERN: Final = re.compile(
+    r"([a-z0-9]+)-([a-z0-9]+)-([0-9]{1,20})(?:\.([0-9]{1,6}))?\.([a-z][a-z0-9]*)"
+)
+_INIT_PATTERN: Final = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-i([0-9]{1,20})\.mp4")
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Numbers made from the clock count from here: small enough for players that keep them in 32 bits.
 _NUMBERING_ZERO: Final = datetime(2025, 1, 1, tzinfo=UTC)
@@ -29,24 +37,54 @@ _NUMBERING_ZERO: Final = datetime(2025, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SegmentName:
-    """The parts of a segment's resource name."""
+    """The parts of a segment's resource name, or of one of its parts."""
 
     rendition: str
     epoch: str
     msn: int
     extension: str
+    #: Which part of the segment; None: the whole.
+    part: int | None = None
 
     def build(self) -> str:
         """Give the resource name."""
-        return f"{self.rendition}-{self.epoch}-{self.msn}.{self.extension}"
+        part = "" if self.part is None else f".{self.part}"
+        return f"{self.rendition}-{self.epoch}-{self.msn}{part}.{self.extension}"
 
     @classmethod
     def parse(cls, resource: str) -> SegmentName | None:
-        """Take a resource name apart; None when it is not a segment's."""
+        """Take a resource name apart; None when it is neither a segment's nor a part's."""
         match = _SEGMENT_PATTERN.fullmatch(resource)
         if match is None:
             return None
-        return cls(match[1], match[2], int(match[3]), match[4])
+        part = None if match[4] is None else int(match[4])
+        return cls(match[1], match[2], int(match[3]), match[5], part)
+
+
+def init_name(rendition: str, epoch: str, msn: int) -> str:
+    """Give the resource name of the init section that segment ``msn`` is the first to need."""
+    return f"{rendition}-{epoch}-i{msn}.{INIT_EXTENSION}"
+
+
+def is_init_name(resource: str) -> bool:
+    """Say whether a resource name is that of an init section."""
+    return _INIT_PATTERN.fullmatch(resource) is not None
+
+
+def video_rendition(number: int) -> str:
+    """Give the name of a video rendition."""
+    return f"v{number}"
+
+
+def audio_rendition(number: int) -> str:
+    """Give the name of a rendition with audio alone."""
+    return f"a{number}"
+
+
+def rendition_of(playlist: str) -> str | None:
+    """Give the rendition whose media playlist has this resource name; None: it is no such name."""
+    name = playlist.removesuffix(".m3u8")
+    return name if name != playlist and _RENDITION_PATTERN.fullmatch(name) else None
 
 
 def media_playlist_name(rendition: str) -> str:

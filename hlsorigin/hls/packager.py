@@ -1,22 +1,28 @@
-"""From the samples of one publish to dated segments: timeline to calendar, joined."""
+"""From the samples of one publish to dated parts and segments of every rendition."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hlsorigin.errors import Unsupported
+from hlsorigin.hls import naming
+from hlsorigin.hls.containers import Containers
+from hlsorigin.hls.cut_points import CutPoints
 from hlsorigin.hls.interleaver import Interleaver
-from hlsorigin.hls.muxer import Muxer
+from hlsorigin.hls.layout import Layout, RenditionPlan, TrackLayout
 from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.policy import SegmentPolicy
+from hlsorigin.hls.segment_writer import Ready
 from hlsorigin.hls.segmenter import Segmenter
+from hlsorigin.hls.targets import Targets
 from hlsorigin.hls.timeline import Timeline
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TIMESCALE
-from hlsorigin.media.track import Track
+from hlsorigin.media.timed_metadata import TimedMetadata
+from hlsorigin.media.track import MediaKind, Track
 
 #: The clock of a new stream starts here: below it is room for negative composition offsets and
 #: for a PCR that runs before the first DTS.
@@ -24,140 +30,320 @@ FIRST_TIME_90K: Final = 10 * TIMESCALE
 
 
 @dataclass(frozen=True, slots=True)
-class PackagedSegment:
-    """A segment with its date."""
+class Packaged:
+    """A part or a segment with its date."""
 
-    ready: SegmentReady
+    rendition: str
+    ready: Ready
     #: EXT-X-PROGRAM-DATE-TIME: 90 kHz ticks since 1970-01-01T00:00:00Z.
     program_date_90k: int
 
     @property
     def end_date_90k(self) -> int:
-        """Date at which the segment ends."""
+        """Date at which it ends."""
         return self.program_date_90k + self.ready.duration_90k
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What a publish takes over from the one before it on the same playlist."""
+    """What a publish takes over from the one before it on the same playlists."""
 
-    target_duration_s: int | None
+    targets: Targets
     #: End of the last segment's date; the next may not be dated before it (spec.md rule 20).
     end_date_90k: int
     #: End of the timeline.
     end_90k: int
+    #: None: not chosen yet, or not known any more.
+    layout: TrackLayout | None = None
+
+
+@dataclass(slots=True)
+class _Lane:
+    """A rendition that is being made."""
+
+    name: str
+    segmenter: Segmenter
+    kinds: set[MediaKind] = field(default_factory=set)
+    follows: bool = False
 
 
 class Packager:
-    """One publish: tracks and samples in, dated segments out.
+    """One publish: tracks and samples in, dated parts and segments out.
 
-    Dates come from the media clock, anchored to the wall clock where a timeline begins, so that
-    the difference of two dates is the sum of the EXTINF between them (spec.md rules 20, 41).
+    All renditions share one timeline; each has a segmenter of its own. Dates come from the media
+    clock, anchored to the wall clock where a timeline begins, so that the difference of two dates
+    is the sum of the EXTINF between them (spec.md rules 20, 41, 132).
 
     Args:
-        continues: the earlier publish when the playlist goes on; None for a new playlist.
+        containers: gives the muxers; it outlives the packager.
+        continues: the earlier publish when the playlists go on; None for new ones.
+        asked_layout: ``hls.track_layout``.
+        cut_points: shared with publishes that make other qualities of the same content.
+        leads: its main video is that of all of them.
     """
 
     def __init__(
-        self, policy: SegmentPolicy, muxer: Muxer, *, continues: Continuation | None = None
+        self,
+        policy: SegmentPolicy,
+        containers: Containers,
+        *,
+        continues: Continuation | None = None,
+        asked_layout: str = "auto",
+        cut_points: CutPoints | None = None,
+        leads: bool = True,
     ) -> None:
-        self._muxer = muxer
+        self._policy = policy
+        self._containers = containers
+        self._asked_layout = asked_layout
+        self._continues = continues
+        self._cut_points = cut_points if cut_points is not None else CutPoints()
+        self._leads = leads
         self._unsupported: set[int] = set()  # track ids
         start = FIRST_TIME_90K
         if continues is not None:
             start = max(start, continues.end_90k + TIMESCALE)
         self._timeline = Timeline(start)
         self._interleaver = Interleaver(policy.max_segment_bytes)
-        self.segmenter = Segmenter(
-            policy,
-            muxer,
-            target_duration_s=None if continues is None else continues.target_duration_s,
-            discontinuity=continues is not None,
-        )
-        self._early: list[PackagedSegment] = []  # finished between two samples
+        self._layout: Layout | None = None  # None before the first sample
+        self._lanes: dict[str, _Lane] = {}  # by rendition
+        self._lanes_of: dict[int, list[_Lane]] = {}  # by track id
+        self._early: list[Packaged] = []  # finished between two samples
         self._end_date_90k = 0 if continues is None else continues.end_date_90k
-        self._date_minus_time_90k = 0  # of the running timeline
-        self._next_anchor: tuple[int, int] | None = None  # (date, time) of the next timeline
+        self._end_dates_90k: dict[str, int] = {}  # by rendition
+        self._date_offset_90k: int | None = None  # date minus time
         self._notes: list[Note] = []
+        #: What is settled for all renditions.
+        self.targets = Targets() if continues is None else continues.targets
         #: The tracks as announced, by id; those the container can't carry are not among them.
         self.tracks: dict[int, Track] = {}
+
+    # ---- reading ---------------------------------------------------------------------------
 
     @property
     def timestamp_jumps(self) -> int:
         """How often the encoder's clock jumped."""
         return self._timeline.jumps
 
+    @property
+    def keyframe_interval_90k(self) -> int:
+        """Latest distance of two keyframes of the main video; 0 while unknown."""
+        main = self._lanes.get(naming.MAIN_RENDITION)
+        return 0 if main is None else main.segmenter.keyframe_interval_90k
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames that could not be used, over all renditions."""
+        return sum(lane.segmenter.frames_dropped for lane in self._lanes.values())
+
+    @property
+    def renditions(self) -> Sequence[str]:
+        """The renditions of this publish, the main one first."""
+        return list(self._lanes)
+
+    @property
+    def date_offset_90k(self) -> int | None:
+        """Wall clock minus time on the timeline; None before the first sample."""
+        return self._date_offset_90k
+
+    @property
+    def now_90k(self) -> int:
+        """End of the latest sample on the timeline."""
+        return self._timeline.end_90k
+
+    def time_of(self, raw_90k: int) -> int | None:
+        """Give the place on the timeline of an event that the encoder dated."""
+        return self._timeline.time_of(raw_90k)
+
     def continuation(self) -> Continuation:
         """Say what a following publish has to take over."""
-        return Continuation(
-            self.segmenter.target_duration_s, self._end_date_90k, self._timeline.end_90k
-        )
+        ends = [self._end_date_90k, *self._end_dates_90k.values()]
+        kind = self._layout.kind if self._layout is not None else None
+        if kind is None and self._continues is not None:
+            kind = self._continues.layout
+        return Continuation(self.targets, max(ends), self._timeline.end_90k, kind)
 
     @property
     def has_notes(self) -> bool:
         """Something was noticed since ``take_notes``."""
-        return bool(self._notes) or self._timeline.has_notes or self.segmenter.has_notes
+        return (
+            bool(self._notes)
+            or self._timeline.has_notes
+            or any(lane.segmenter.has_notes for lane in self._lanes.values())
+        )
 
     def take_notes(self) -> list[Note]:
         """Give what was noticed since the last call."""
         notes, self._notes = self._notes, []
-        return notes + self._timeline.take_notes() + self.segmenter.take_notes()
+        notes += self._timeline.take_notes()
+        for lane in self._lanes.values():
+            notes += lane.segmenter.take_notes()
+        return notes
+
+    # ---- tracks ----------------------------------------------------------------------------
 
     def set_track(self, track: Track) -> None:
         """Announce a track or its new config. What the container can't carry is left out."""
         try:
-            self._muxer.check_track(track)
+            self._containers.check_track(track)
         except Unsupported as error:
-            self._unsupported.add(track.track_id)
-            self.tracks.pop(track.track_id, None)
-            self._notes.append(Note("unsupported_codec", str(error)))
+            self._refuse(track, error)
             return
         self._unsupported.discard(track.track_id)
         self.tracks[track.track_id] = track
         self._early += self._segment(self._interleaver.flush())  # it has the old config
         self._timeline.set_track(track)
-        self.segmenter.set_track(track)
+        if self._layout is not None:
+            self._route(self._layout, track)
 
-    def push(self, sample: Sample, wallclock_s: float) -> list[PackagedSegment]:
+    def _refuse(self, track: Track, error: Unsupported) -> None:
+        self._unsupported.add(track.track_id)
+        self.tracks.pop(track.track_id, None)
+        self._lanes_of.pop(track.track_id, None)
+        self._notes.append(Note("unsupported_codec", str(error)))
+
+    def _lay_out(self) -> Layout:
+        """Choose container and layout: the first sample is here, so the tracks are announced."""
+        tracks = [self.tracks[track_id] for track_id in sorted(self.tracks)]
+        if self._containers.name is None:
+            self._containers.settle(tracks)
+            for track in tracks:
+                try:
+                    self._containers.check_track(track)
+                except Unsupported as error:
+                    self._refuse(track, error)
+        tracks = [track for track in tracks if track.track_id in self.tracks]
+        earlier = self._continues.layout if self._continues is not None else None
+        self._layout = Layout(earlier or TrackLayout.choose(self._asked_layout, tracks))
+        for track in tracks:
+            self._route(self._layout, track)
+        return self._layout
+
+    def _route(self, layout: Layout, track: Track) -> None:
+        """Give a track to its renditions."""
+        plan = layout.plan(track)
+        lanes = self._lanes_of.setdefault(track.track_id, [])
+        if plan.name not in self._lanes:
+            self._add_lane(layout, plan)
+        lane = self._lanes[plan.name]
+        lane.kinds.add(track.kind)
+        if lane not in lanes:
+            lanes.append(lane)
+        if layout.is_shared(track):
+            lanes += [
+                each for each in self._lanes.values() if not each.follows and each not in lanes
+            ]
+        for each in lanes:
+            each.segmenter.set_track(track)
+
+    def _add_lane(self, layout: Layout, plan: RenditionPlan) -> None:
+        lane = _Lane(
+            plan.name,
+            Segmenter(
+                self._policy,
+                self._containers.muxer(plan.name),
+                targets=self.targets,
+                discontinuity=self._continues is not None,
+                is_alone=plan.is_alone,
+                follows=plan.follows,
+                cut_points=None if plan.follows else self._cut_points,
+                leads=plan.name == naming.MAIN_RENDITION and self._leads,
+            ),
+            follows=plan.follows,
+        )
+        if self._date_offset_90k is not None:
+            lane.segmenter.set_date_offset(self._date_offset_90k)
+        if main := self._lanes.get(naming.MAIN_RENDITION):
+            lane.segmenter.join(main.segmenter)
+        self._lanes[plan.name] = lane
+        if plan.follows:
+            return
+        for track in self.tracks.values():  # a further video comes: the audio goes with it
+            lanes = self._lanes_of.get(track.track_id)
+            if lanes and layout.is_shared(track):
+                lanes.append(lane)
+                lane.segmenter.set_track(track)
+
+    # ---- samples ---------------------------------------------------------------------------
+
+    def push(self, sample: Sample, wallclock_s: float) -> list[Packaged]:
         """Take the next sample of an announced track.
 
         Args:
             sample: as the demuxer made it; its times are rewritten in place.
             wallclock_s: when it arrived, seconds since 1970.
         """
+        if self._layout is None:
+            self._lay_out()
         if sample.track_id in self._unsupported:
             return []
         out, self._early = self._early, []
         if self._timeline.place(sample):
             out += self._segment(self._interleaver.flush())
-            out += [self._date(each) for each in self.segmenter.push(sample, jumped=True)]
-            self._next_anchor = (int(wallclock_s * TIMESCALE), sample.pts)
-            return out
-        if self._next_anchor is None:
-            self._next_anchor = (int(wallclock_s * TIMESCALE), sample.pts)
+            for lane in self._lanes.values():
+                out += self._date(lane, lane.segmenter.jump())
+            self._anchor(wallclock_s, sample.pts)
+        elif self._date_offset_90k is None:
+            self._anchor(wallclock_s, sample.pts)
         return out + self._segment(self._interleaver.push(sample))
 
-    def finish(self) -> list[PackagedSegment]:
-        """End the publish: give the segment that is open."""
+    def add_metadata(self, item: TimedMetadata) -> None:
+        """Have every rendition carry an item of timed metadata."""
+        for lane in self._lanes.values():
+            lane.segmenter.add_metadata(item)
+
+    def finish(self) -> list[Packaged]:
+        """End the publish: give the segments that are open."""
         out = self._early + self._segment(self._interleaver.flush())
         self._early = []
-        return out + [self._date(each) for each in self.segmenter.finish()]
-
-    def _segment(self, samples: Sequence[Sample]) -> list[PackagedSegment]:
-        """Have samples segmented that continue the timeline."""
-        out: list[PackagedSegment] = []
-        for sample in samples:
-            out += [self._date(each) for each in self.segmenter.push(sample)]
+        for lane in self._lanes.values():
+            out += self._date(lane, lane.segmenter.finish())
         return out
 
-    def _date(self, ready: SegmentReady) -> PackagedSegment:
-        if ready.new_timeline and self._next_anchor is not None:
-            date, time = self._next_anchor
-            self._date_minus_time_90k = date - time
-        date = self._date_minus_time_90k + ready.start_90k
-        if date < self._end_date_90k:
-            # An encoder that sends faster than real time, or a wall clock that was set back.
-            self._date_minus_time_90k += self._end_date_90k - date
-            date = self._end_date_90k
-        self._end_date_90k = date + ready.duration_90k
-        return PackagedSegment(ready, date)
+    def _segment(self, samples: Sequence[Sample]) -> list[Packaged]:
+        """Have samples segmented that continue the timeline."""
+        out: list[Packaged] = []
+        for sample in samples:
+            for lane in self._lanes_of.get(sample.track_id, ()):
+                if ready := lane.segmenter.push(sample):
+                    out += self._date(lane, ready)
+                    self._tell_others(lane, ready)
+        return out
+
+    def _tell_others(self, lane: _Lane, ready: Sequence[Ready]) -> None:
+        """Have the other renditions cut where the main one was, and break where any did."""
+        if len(self._lanes) == 1:
+            return
+        is_leader = lane.name == naming.MAIN_RENDITION and MediaKind.VIDEO in lane.kinds
+        cuts = [each.start_90k + each.duration_90k for each in ready if type(each) is SegmentReady]
+        for other in self._lanes.values():
+            while other.segmenter.breaks < lane.segmenter.breaks:
+                other.segmenter.add_break()
+            if is_leader and other.follows:
+                for cut in cuts:
+                    other.segmenter.cut_at(cut)
+
+    # ---- dates -----------------------------------------------------------------------------
+
+    def _anchor(self, wallclock_s: float, time_90k: int) -> None:
+        """Take the date of a new timeline from the wall clock."""
+        self._set_date_offset(int(wallclock_s * TIMESCALE) - time_90k)
+
+    def _set_date_offset(self, offset_90k: int) -> None:
+        self._date_offset_90k = offset_90k
+        for lane in self._lanes.values():
+            lane.segmenter.set_date_offset(offset_90k)
+
+    def _date(self, lane: _Lane, ready: Sequence[Ready]) -> list[Packaged]:
+        out: list[Packaged] = []
+        for each in ready:
+            assert self._date_offset_90k is not None
+            date = self._date_offset_90k + each.start_90k
+            end_date = self._end_dates_90k.get(lane.name, self._end_date_90k)
+            if date < end_date:
+                # An encoder that sends faster than real time, or a wall clock that was set back.
+                self._set_date_offset(end_date - each.start_90k)
+                date = end_date
+            if type(each) is SegmentReady:
+                self._end_dates_90k[lane.name] = date + each.duration_90k
+            out.append(Packaged(lane.name, each, date))
+        return out

@@ -1,18 +1,62 @@
-"""Playlists as data with ``render()`` (8216bis section 4). Every line ends in LF."""
+"""Playlists as data with ``render()`` (8216bis section 4). Every line ends in LF.
+
+Order of the tags of a segment: EXT-X-DISCONTINUITY, EXT-X-MAP, EXT-X-PROGRAM-DATE-TIME,
+EXT-X-GAP, then its EXT-X-PART, then EXTINF and the URI. All but the last two must stand before
+the first part (4.4.4.9), and hls.js forgets an EXT-X-GAP in front of an EXT-X-MAP.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Final
+from itertools import islice
+from typing import Final, Protocol
 
+from hlsorigin.hls.server_control import (
+    ServerControl,
+    Skip,
+    render_at_least,
+    render_seconds,
+    render_steps,
+)
 from hlsorigin.media.timebase import TIMESCALE, rescale
+
+__all__ = [
+    "MEDIA_TYPE",
+    "AlternativeRendition",
+    "DateRange",
+    "MediaPlaylist",
+    "MediaPlaylistPart",
+    "MediaPlaylistSegment",
+    "MultivariantPlaylist",
+    "OpenSegmentEntry",
+    "RenditionReport",
+    "ServerControl",
+    "Skip",
+    "Variant",
+    "render_date",
+    "render_seconds",
+]
 
 #: The Content-Type of every playlist (8216bis section 4; AAS 10.4).
 MEDIA_TYPE: Final = "application/vnd.apple.mpegurl"
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: Unicode categories: controls, lone surrogates, line and paragraph separators.
+_NOT_QUOTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPlaylistPart:
+    """An EXT-X-PART."""
+
+    uri: str
+    duration_90k: int  # DURATION
+    independent: bool  # INDEPENDENT: it contains an independent frame
+    gap: bool = False  # GAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +67,45 @@ class MediaPlaylistSegment:
     duration_90k: int  # EXTINF
     program_date_90k: int  # EXT-X-PROGRAM-DATE-TIME
     discontinuity: bool  # EXT-X-DISCONTINUITY
+    map_uri: str | None = None  # EXT-X-MAP
+    #: Those still listed: all that the segment has, or none (players count them from the first).
+    parts: Sequence[MediaPlaylistPart] = ()
+    gap: bool = False  # EXT-X-GAP
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegmentEntry:
+    """The segment in production: its parts are listed, its URI is not yet."""
+
+    program_date_90k: int
+    discontinuity: bool
+    map_uri: str | None
+    parts: Sequence[MediaPlaylistPart]
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionReport:
+    """An EXT-X-RENDITION-REPORT: how far another rendition is (8216bis 4.4.5.4)."""
+
+    uri: str  # of its media playlist, relative to this one
+    last_msn: int  # LAST-MSN
+    last_part: int | None  # LAST-PART; None: it has no parts
+
+    def render(self) -> str:
+        """Give the tag."""
+        last_part = "" if self.last_part is None else f",LAST-PART={self.last_part}"
+        return f'#EXT-X-RENDITION-REPORT:URI="{self.uri}",LAST-MSN={self.last_msn}{last_part}'
+
+
+class DateRange(Protocol):
+    """An EXT-X-DATERANGE (``date_range.DateRange``)."""
+
+    @property
+    def start_date_90k(self) -> int:
+        """START-DATE: 90 kHz ticks since 1970-01-01T00:00:00Z."""
+
+    def render(self) -> str:
+        """Give the tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +118,164 @@ class MediaPlaylist:
     segments: Sequence[MediaPlaylistSegment]
     independent_segments: bool  # EXT-X-INDEPENDENT-SEGMENTS: every listed segment is
     ended: bool  # EXT-X-ENDLIST
+    part_target_90k: int | None = None  # EXT-X-PART-INF; None: no parts
+    server_control: ServerControl | None = None  # EXT-X-SERVER-CONTROL
+    open_segment: OpenSegmentEntry | None = None  # listed as soon as it has a part
+    preload_hint: str | None = None  # EXT-X-PRELOAD-HINT of TYPE=PART: its URI
+    preload_map_hint: str | None = None  # ... of TYPE=MAP
+    rendition_reports: Sequence[RenditionReport] = ()
+    date_ranges: Sequence[DateRange] = ()
+    #: Those of them that were added less than CAN-SKIP-UNTIL ago; None: all.
+    recent_date_ranges: Sequence[DateRange] | None = None
+    #: IDs of those that were removed less than CAN-SKIP-UNTIL ago.
+    removed_date_ranges: Sequence[str] = ()
 
-    def render(self) -> str:
+    def render(self, skip: Skip = Skip.NO) -> str:
         """Give the playlist's text.
 
-        EXT-X-VERSION is 3, the lowest that allows fractional EXTINF; old TVs read nothing above.
-        EXT-X-DISCONTINUITY-SEQUENCE is always there: a stream may get a discontinuity any time
-        (AAS 8.17).
+        EXT-X-VERSION is the lowest that covers what is used: old TVs read nothing above 3, which
+        allows fractional EXTINF. EXT-X-DISCONTINUITY-SEQUENCE is always there: a stream may get a
+        discontinuity any time (AAS 8.17).
+
+        Args:
+            skip: give a delta update (8216bis 6.2.5.1). It is the whole playlist when there is
+                nothing to skip, when skipping is not offered, and after EXT-X-ENDLIST.
         """
-        lines = ["#EXTM3U", "#EXT-X-VERSION:3"]
+        skipped = 0 if skip is Skip.NO else self._count_skipped()
+        lines = self._header(skipped, skip)
+        date_ranges = self._listed_date_ranges()
+        if skipped and skip is Skip.V2:
+            date_ranges = self._without_older(date_ranges)
+        lines += self._body(skipped, self._place(date_ranges, skipped))
+        if self.ended:
+            lines.append("#EXT-X-ENDLIST")
+        else:
+            # hls.js keeps the last hint it reads: that of the part.
+            if self.preload_map_hint is not None:
+                lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=MAP,URI="{self.preload_map_hint}"')
+            if self.preload_hint is not None:
+                lines.append(f'#EXT-X-PRELOAD-HINT:TYPE=PART,URI="{self.preload_hint}"')
+            lines += [report.render() for report in self.rendition_reports]
+        lines.append("")
+        return "\n".join(lines)
+
+    def _count_skipped(self) -> int:
+        """Give how many segments end further from the end of the playlist than the boundary."""
+        control = self.server_control
+        if control is None or control.can_skip_until_90k is None or self.ended:
+            return 0
+        parts = self.open_segment.parts if self.open_segment is not None else ()
+        to_end_90k = sum(part.duration_90k for part in parts)
+        for index in range(len(self.segments) - 1, -1, -1):
+            if to_end_90k > control.can_skip_until_90k:
+                return index + 1
+            to_end_90k += self.segments[index].duration_90k
+        return 0
+
+    def _version(self, skipped: int, skip: Skip) -> int:
+        if skipped:
+            return 10 if skip is Skip.V2 else 9
+        has_map = any(segment.map_uri is not None for segment in self.segments)
+        if self.open_segment is not None and self.open_segment.parts:
+            has_map = has_map or self.open_segment.map_uri is not None
+        return 6 if has_map else 3
+
+    def _header(self, skipped: int, skip: Skip) -> list[str]:
+        lines = ["#EXTM3U", f"#EXT-X-VERSION:{self._version(skipped, skip)}"]
         if self.independent_segments:
             lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        lines.append(f"#EXT-X-TARGETDURATION:{self.target_duration_s}")
+        if self.server_control is not None:
+            lines.append(self.server_control.render())
+        if self.part_target_90k is not None:
+            lines.append(f"#EXT-X-PART-INF:PART-TARGET={render_at_least(self.part_target_90k)}")
         lines += [
-            f"#EXT-X-TARGETDURATION:{self.target_duration_s}",
             f"#EXT-X-MEDIA-SEQUENCE:{self.media_sequence}",
             f"#EXT-X-DISCONTINUITY-SEQUENCE:{self.discontinuity_sequence}",
         ]
-        for segment in self.segments:
+        if skipped:
+            removed = ""
+            if skip is Skip.V2:
+                ids = "\t".join(self.removed_date_ranges)
+                removed = f',RECENTLY-REMOVED-DATERANGES="{ids}"'
+            lines.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}{removed}")
+        return lines
+
+    def _body(self, skipped: int, date_ranges: dict[int, list[str]]) -> Iterator[str]:
+        """Give the lines of the segments, the open one last."""
+        map_uri: str | None = None  # the one in force, as far as this text says
+        index = skipped
+        for segment in islice(self.segments, skipped, None):
+            if index in date_ranges:
+                yield from date_ranges[index]
             if segment.discontinuity:
-                lines.append("#EXT-X-DISCONTINUITY")
-            lines += [
-                f"#EXT-X-PROGRAM-DATE-TIME:{render_date(segment.program_date_90k)}",
-                f"#EXTINF:{render_seconds(segment.duration_90k)},",
-                segment.uri,
-            ]
-        if self.ended:
-            lines.append("#EXT-X-ENDLIST")
-        lines.append("")
-        return "\n".join(lines)
+                yield "#EXT-X-DISCONTINUITY"
+            if segment.map_uri != map_uri:
+                map_uri = segment.map_uri
+                yield f'#EXT-X-MAP:URI="{map_uri}"'
+            yield f"#EXT-X-PROGRAM-DATE-TIME:{render_date(segment.program_date_90k)}"
+            if segment.gap:
+                yield "#EXT-X-GAP"
+            if segment.parts:
+                yield from _part_lines(segment.parts)
+            yield f"#EXTINF:{render_seconds(segment.duration_90k)},\n{segment.uri}"
+            index += 1
+        yield from date_ranges.get(index, ())
+        entry = self.open_segment
+        if entry is None or not entry.parts:
+            return
+        if entry.discontinuity:
+            yield "#EXT-X-DISCONTINUITY"
+        if entry.map_uri != map_uri:
+            yield f'#EXT-X-MAP:URI="{entry.map_uri}"'
+        yield f"#EXT-X-PROGRAM-DATE-TIME:{render_date(entry.program_date_90k)}"
+        yield from _part_lines(entry.parts)
+
+    def _listed_date_ranges(self) -> Sequence[DateRange]:
+        """Give the date ranges to list: with parts, those that begin before the last segment.
+
+        hls.js (1.6.19) looks for the segment in which a range begins by EXT-X-PROGRAM-DATE-TIME.
+        When it finds that of the open segment, or in a delta update that of the segment in front
+        of it, it reads behind the end of its list: a TypeError that ends playback.
+        """
+        if self.part_target_90k is None or self.ended or not self.segments:
+            return self.date_ranges
+        last_ms = _milliseconds(self.segments[-1].program_date_90k)
+        return [each for each in self.date_ranges if _milliseconds(each.start_date_90k) < last_ms]
+
+    def _without_older(self, listed: Sequence[DateRange]) -> Sequence[DateRange]:
+        """Take out date ranges that were listed longer ago than CAN-SKIP-UNTIL (6.2.5.1).
+
+        One that was announced early is listed when it begins, see above.
+        """
+        control, recent = self.server_control, self.recent_date_ranges
+        if recent is None or control is None or control.can_skip_until_90k is None:
+            return listed
+        last = self.segments[-1]
+        since_90k = last.program_date_90k + last.duration_90k - control.can_skip_until_90k
+        return [each for each in listed if each in recent or each.start_date_90k >= since_90k]
+
+    def _place(self, date_ranges: Sequence[DateRange], skipped: int) -> dict[int, list[str]]:
+        """Give the tags by the index of the segment they stand in front of: where they begin."""
+        if not date_ranges:
+            return {}
+        starts = [segment.program_date_90k for segment in self.segments]
+        end = starts[-1] + self.segments[-1].duration_90k if starts else 0
+        placed: dict[int, list[str]] = {}
+        for each in date_ranges:
+            index = bisect_right(starts, each.start_date_90k) - 1
+            if each.start_date_90k >= end:
+                index = len(starts)
+            placed.setdefault(max(index, skipped), []).append(each.render())
+        return placed
+
+
+def _part_lines(parts: Sequence[MediaPlaylistPart]) -> Iterator[str]:
+    durations = render_steps([part.duration_90k for part in parts])
+    for part, duration in zip(parts, durations, strict=True):
+        independent = ",INDEPENDENT=YES" if part.independent else ""
+        gap = ",GAP=YES" if part.gap else ""
+        yield f'#EXT-X-PART:DURATION={duration},URI="{part.uri}"{independent}{gap}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +288,69 @@ class Variant:
     codecs: Sequence[str]  # CODECS; empty: not known, the attribute is left out
     resolution: tuple[int, int] | None  # RESOLUTION
     frame_rate: Fraction | None  # FRAME-RATE
+    audio_group: str | None = None  # AUDIO: the GROUP-ID of its audio renditions
+    video_range: str | None = None  # VIDEO-RANGE: SDR, HLG or PQ; None: left out
+    supplemental_codecs: Sequence[str] = ()  # SUPPLEMENTAL-CODECS
 
-    def render(self) -> str:
-        """Give the tag and the URI line, without the last LF."""
+    def render(self, folder: str = "") -> str:
+        """Give the tag and the URI line, without the last LF.
+
+        Args:
+            folder: what stands in front of the URI, with its slash.
+        """
         attributes = [
             f"BANDWIDTH={self.bandwidth_bps}",
             f"AVERAGE-BANDWIDTH={self.average_bandwidth_bps}",
         ]
         if self.codecs:
             attributes.append(f'CODECS="{",".join(self.codecs)}"')
+        if self.supplemental_codecs:
+            attributes.append(f'SUPPLEMENTAL-CODECS="{",".join(self.supplemental_codecs)}"')
         if self.resolution is not None:
             attributes.append(f"RESOLUTION={self.resolution[0]}x{self.resolution[1]}")
         if self.frame_rate is not None:
             attributes.append(f"FRAME-RATE={float(self.frame_rate):.3f}")
-        return f"#EXT-X-STREAM-INF:{','.join(attributes)}\n{self.uri}"
+        if self.video_range is not None:
+            attributes.append(f"VIDEO-RANGE={self.video_range}")
+        if self.audio_group is not None:
+            attributes.append(f'AUDIO="{_quotable(self.audio_group)}"')
+        return f"#EXT-X-STREAM-INF:{','.join(attributes)}\n{folder}{self.uri}"
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeRendition:
+    """An EXT-X-MEDIA tag of TYPE=AUDIO (8216bis 4.4.6.1)."""
+
+    group_id: str  # GROUP-ID
+    name: str  # NAME: unique in its group
+    language: str | None = None  # LANGUAGE: RFC 5646
+    default: bool = False  # DEFAULT: one of a group at most
+    autoselect: bool = True  # AUTOSELECT; YES in any case when DEFAULT is
+    channels: str | None = None  # CHANNELS, for example "2" or "16/JOC"
+    uri: str | None = None  # None: the audio is in the variants' own segments
+
+    def render(self, folder: str = "") -> str:
+        """Give the tag.
+
+        Args:
+            folder: what stands in front of the URI, with its slash.
+        """
+        attributes = [
+            "TYPE=AUDIO",
+            f'GROUP-ID="{_quotable(self.group_id)}"',
+            f'NAME="{_quotable(self.name)}"',
+        ]
+        if self.language:
+            attributes.append(f'LANGUAGE="{_quotable(self.language)}"')
+        attributes += [
+            f"DEFAULT={'YES' if self.default else 'NO'}",
+            f"AUTOSELECT={'YES' if self.autoselect or self.default else 'NO'}",
+        ]
+        if self.channels:
+            attributes.append(f'CHANNELS="{self.channels}"')
+        if self.uri is not None:
+            attributes.append(f'URI="{folder}{self.uri}"')
+        return f"#EXT-X-MEDIA:{','.join(attributes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +358,40 @@ class MultivariantPlaylist:
     """The entry of a stream."""
 
     variants: Sequence[Variant]
+    renditions: Sequence[AlternativeRendition] = ()
+    independent_segments: bool = False  # EXT-X-INDEPENDENT-SEGMENTS: in every playlist (AAS 9.11)
 
-    def render(self) -> str:
-        """Give the playlist's text."""
-        lines = ["#EXTM3U", "#EXT-X-VERSION:3", *(each.render() for each in self.variants), ""]
+    def render(self, folder: str = "") -> str:
+        """Give the playlist's text.
+
+        Args:
+            folder: what stands in front of every URI, with its slash; for an entry that is not
+                in the folder of its media playlists.
+        """
+        lines = ["#EXTM3U", "#EXT-X-VERSION:3"]
+        if self.independent_segments:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+        lines += [each.render(folder) for each in self.renditions]
+        lines += [each.render(folder) for each in self.variants]
+        lines.append("")
         return "\n".join(lines)
-
-
-def render_seconds(duration_90k: int) -> str:
-    """Give a duration in seconds with six digits: less than a tick (11 us) is lost in none."""
-    microseconds = rescale(duration_90k, 1_000_000, TIMESCALE)
-    return f"{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
 
 
 def render_date(date_90k: int) -> str:
     """Give a date as ISO 8601 with milliseconds in UTC (8216bis 4.4.4.6)."""
-    date = _UNIX_EPOCH + timedelta(milliseconds=rescale(date_90k, 1000, TIMESCALE))
+    date = _UNIX_EPOCH + timedelta(milliseconds=_milliseconds(date_90k))
     return f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z"
+
+
+def _milliseconds(date_90k: int) -> int:
+    return rescale(date_90k, 1000, TIMESCALE)
+
+
+def _quotable(text: str) -> str:
+    """Make an encoder's text a quoted-string (8216bis 4.2): no quotation mark, no line break.
+
+    Nor what looks like a variable (4.3): hls.js refuses a playlist with one that is not defined.
+    """
+    safe = "".join(" " if unicodedata.category(c) in _NOT_QUOTABLE else c for c in text)
+    safe = safe.replace('"', "'").replace("{$", "{ $").strip()
+    return unicodedata.normalize("NFC", safe) or "-"

@@ -19,6 +19,8 @@ class SegmentPolicy:
     #: An open segment is cut here even without a keyframe, as long as TARGETDURATION is not set.
     max_segment_duration_90k: int = 20 * TIMESCALE
     max_segment_bytes: int = 64 << 20
+    #: Low latency: how long a part is; 0 without.
+    part_duration_90k: int = 0
     #: How long to wait for a second track before starting without it.
     track_wait_90k: int = TIMESCALE
 

@@ -15,15 +15,18 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
-from hlsorigin.codecs.aac import AacConfig
-from hlsorigin.codecs.mp3 import Mp3Config
+from hlsorigin.codecs.ac3 import Eac3Config
+from hlsorigin.codecs.flac import FlacConfig
+from hlsorigin.codecs.opus import OpusConfig
+from hlsorigin.errors import PeerError
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import RTMP_WRAP_90K, TIMESCALE, unwrap
-from hlsorigin.media.track import Track
+from hlsorigin.media.track import Track, VideoConfig
 
 #: RTMP counts 32 bits of milliseconds, senders that go through FLV only 31 (FFmpeg 5.1 masks the
 #: upper one). Modulo the smaller both go on; steps of 12 days are jumps either way.
@@ -64,7 +67,7 @@ class _TrackClock:
     """Where one track stands."""
 
     __slots__ = (
-        "count", "dts_shift_90k", "follows_by", "frame_rate", "frame_samples", "frame_ticks_num",
+        "count", "count_samples", "dts_shift_90k", "follows_by", "frame_rate", "frame_samples",
         "grid", "last_dts", "last_placed", "last_raw", "origin", "rate", "shift_90k", "usual_90k",
     )  # fmt: skip
 
@@ -77,9 +80,10 @@ class _TrackClock:
         self.shift_90k = 0  # rule 2's exception
         self.dts_shift_90k = 0  # how far DTS runs before the RTMP time, for negative offsets
         self.origin: int | None = None  # audio: time of sample number 0
-        self.count = 0  # audio: frames since origin
+        self.count = 0  # audio: samples since origin
         self.rate = 0  # audio: samples per second; 0 for video
         self.frame_samples = 0
+        self.count_samples: Callable[[bytes], int] | None = None  # where frames differ
         self.frame_rate: Fraction | None = None  # video: as the SPS says
         self.grid = 0  # video: where frame number 0 of the grid lies
         self.configure(track)
@@ -87,19 +91,18 @@ class _TrackClock:
     def configure(self, track: Track) -> None:
         """Take the frame duration of an audio track from its config."""
         config = track.config
-        if isinstance(config, AacConfig):
-            rate, frame_samples = config.core_sample_rate, config.samples_per_frame
-        elif isinstance(config, Mp3Config):
-            rate, frame_samples = config.sample_rate, config.samples_per_frame
-        else:
-            rate, frame_samples = 0, 0
+        rate = frame_samples = 0
+        if isinstance(config, VideoConfig):
             self.frame_rate = config.frame_rate
             if self.frame_rate and self.frame_rate * _SHORTEST_FRAME_90K > TIMESCALE:
                 self.frame_rate = None
+        else:
+            rate, frame_samples = config.clock_rate_hz, config.samples_per_frame
+            varies = isinstance(config, OpusConfig | FlacConfig | Eac3Config)
+            self.count_samples = config.frame_samples if varies else None
         if (rate, frame_samples) != (self.rate, self.frame_samples):
             self.rate, self.frame_samples = rate, frame_samples
             self.origin = None
-        self.frame_ticks_num = frame_samples * TIMESCALE
 
 
 class Timeline:
@@ -142,6 +145,14 @@ class Timeline:
             self._clocks[track.track_id] = _TrackClock(track)
         else:
             clock.configure(track)
+
+    def time_of(self, raw_90k: int) -> int | None:
+        """Give the place of an event that the encoder dated; None before the first sample."""
+        if self._offset is None:
+            return None
+        placed = unwrap(raw_90k + self._offset, self._frontier, _WRAP_90K)
+        # A clock of its own, as some senders of events have: it happens now.
+        return placed if abs(placed - self._frontier) <= MAX_FORWARD_90K else self._frontier
 
     def place(self, sample: Sample) -> bool:
         """Rewrite the sample's times in place; see the rules at the top.
@@ -296,26 +307,37 @@ class Timeline:
             self._frontier = end
 
     def _place_audio(self, clock: _TrackClock, sample: Sample, placed: int) -> None:
-        origin, rate, ticks = clock.origin, clock.rate, clock.frame_ticks_num
+        origin, rate = clock.origin, clock.rate
         if origin is None:
             origin = clock.origin = max(placed, clock.last_dts + 1)
             clock.count = 0
-        dts = origin + clock.count * ticks // rate
+        dts = origin + clock.count * TIMESCALE // rate
         ahead = placed - dts
+        samples = clock.frame_samples
+        if clock.count_samples is not None:
+            samples = _counted(clock.count_samples, sample.data, samples)
         if ahead > AUDIO_GAP_90K:
             origin = clock.origin = dts = placed
             clock.count = 0
         elif ahead > 511 or ahead < -511:
             gain = 512 if -_AUDIO_SOFT_90K < ahead < _AUDIO_SOFT_90K else 16
-            origin += max(int(ahead / gain), -ticks // rate // 2)
+            origin += max(int(ahead / gain), -samples * TIMESCALE // rate // 2)
             clock.origin = origin
-        clock.count += 1
-        sample.duration = origin + clock.count * ticks // rate - dts
+        clock.count += samples
+        sample.duration = origin + clock.count * TIMESCALE // rate - dts
         clock.last_dts = dts
         sample.dts = sample.pts = dts
         end = dts + sample.duration
         if end > self._frontier:
             self._frontier = end
+
+
+def _counted(count: Callable[[bytes], int], frame: bytes, usual: int) -> int:
+    """Give the samples of a frame; the usual number where the frame itself is broken."""
+    try:
+        return count(frame) or usual
+    except PeerError:
+        return usual
 
 
 def _on_grid(time_90k: int, origin_90k: int, frame_rate: Fraction) -> int:

@@ -19,14 +19,19 @@ import structlog
 from hlsorigin.auth.base import AccessRequest, Action, Authorizer
 from hlsorigin.errors import AccessDenied, LimitExceeded, PeerError, StreamBusy
 from hlsorigin.flv.demuxer import Demuxer
+from hlsorigin.flv.enhanced import four_cc_name
+from hlsorigin.flv.enhanced_audio import AUDIO_FOUR_CCS
+from hlsorigin.flv.tracks import VIDEO_FOUR_CCS
 from hlsorigin.hls import naming
 from hlsorigin.live.clock import Clock
 from hlsorigin.live.hub import StreamHub
 from hlsorigin.live.publisher import Publisher, PublisherInfo
 from hlsorigin.media.sample import Sample
+from hlsorigin.media.timebase import TICKS_PER_MS
 from hlsorigin.media.track import Track
 from hlsorigin.rtmp import events
 from hlsorigin.rtmp.address import PublishAddress, parse_publish_address
+from hlsorigin.rtmp.capabilities import Capabilities
 from hlsorigin.rtmp.session import ServerSession, SessionLimits
 
 _log = structlog.stdlib.get_logger("hlsorigin.rtmp")
@@ -36,6 +41,11 @@ _log = structlog.stdlib.get_logger("hlsorigin.rtmp")
 _LINGER_S: Final = 2.0
 #: Answers that a peer leaves unread; an encoder gets a few hundred bytes in an hour.
 _MAX_UNREAD_BYTES: Final = 1 << 20
+#: What the demuxer takes; whether a stream's container can carry it is known only at its publish.
+_CAPABILITIES: Final = Capabilities(
+    video=tuple(map(four_cc_name, VIDEO_FOUR_CCS)), audio=tuple(map(four_cc_name, AUDIO_FOUR_CCS))
+)
+_RECONNECT_REASON: Final = "The server is about to restart or to move this stream."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,18 @@ class RtmpIngest:
         """Accept no more connections; those there are stay."""
         if self._server is not None:
             self._server.close()
+
+    def request_reconnect(self, tc_url: str | None = None) -> int:
+        """Ask the publishers that understand it to connect again (E-RTMP v2, Reconnect Request).
+
+        They go on here until they have; at the other end the same name is a takeover.
+
+        Args:
+            tc_url: where to; None: the address they came to.
+        Returns:
+            How many were asked.
+        """
+        return sum([each.request_reconnect(tc_url) for each in list(self.connections)])
 
     async def close(self) -> None:
         """Accept no more, and close every connection."""
@@ -221,7 +243,7 @@ class RtmpConnection(asyncio.Protocol):
         if publisher is None:
             return
         if event.name != "onMetaData":
-            publisher.data_event(event.name, event.values)
+            publisher.data_event(event.name, event.values, event.timestamp_ms * TICKS_PER_MS)
             return
         values = next((each for each in event.values if isinstance(each, dict)), {})
         encoder = values.get("encoder")
@@ -229,13 +251,16 @@ class RtmpConnection(asyncio.Protocol):
             publisher.encoder = encoder[:128]
         for note in self._demuxer.metadata(values):
             publisher.note(note)
+        described = self._demuxer.described_track_ids
+        if described:
+            publisher.set_track_infos({each: self._demuxer.track_info(each) for each in described})
 
     # ---- publishing ------------------------------------------------------------------------
 
     def _connect(self, event: events.ConnectRequested) -> None:
         self._flash_version = event.flash_version[:128]
         if event.app:
-            self._session.accept_connect()
+            self._session.accept_connect(_CAPABILITIES)
             return
         self._log.warning("connect_rejected", detail="connect without an app name")
         self._session.reject_connect("an app name is needed: rtmp://host/app/stream")
@@ -310,6 +335,14 @@ class RtmpConnection(asyncio.Protocol):
         self._close_gently()
 
     # ---- the connection --------------------------------------------------------------------
+
+    def request_reconnect(self, tc_url: str | None) -> bool:
+        """Ask the peer to connect again; False: it is closing, or would not understand."""
+        if self._is_closing or not self._session.request_reconnect(tc_url, _RECONNECT_REASON):
+            return False
+        self._flush()
+        self._log.info("reconnect_requested", tc_url=tc_url or "the same")
+        return True
 
     def abort(self, reason: str) -> None:
         """Close at once."""

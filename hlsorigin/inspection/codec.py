@@ -7,13 +7,13 @@ from hlsorigin.codecs.h264 import AvcConfig
 from hlsorigin.codecs.mp3 import parse_frame_header
 from hlsorigin.codecs.nal import NalType, split_annex_b
 from hlsorigin.errors import HlsOriginError
-from hlsorigin.media.track import CodecConfig
+from hlsorigin.media.track import CodecConfig, VideoConfig
 from hlsorigin.mpegts.psi import StreamType
 
 
 def describe_config(config: CodecConfig) -> str:
     """Give a codec's RFC 6381 name with what a person wants to know of it."""
-    if isinstance(config, AvcConfig):
+    if isinstance(config, VideoConfig):
         rate = f" {float(config.frame_rate):g} fps" if config.frame_rate else ""
         return f"{config.codec_string} {config.width}x{config.height}{rate}"
     return f"{config.codec_string} {config.sample_rate} Hz {config.channels} ch"

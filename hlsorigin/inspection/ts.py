@@ -18,6 +18,8 @@ _MAX_LISTED_ERRORS: Final = 50
 _VIDEO: Final = frozenset(
     {StreamType.AVC, StreamType.HEVC, StreamType.MPEG1_VIDEO, StreamType.MPEG2_VIDEO}
 )
+#: Streams that say something now and then: a pause is no jump of the time.
+_SPARSE: Final = frozenset({StreamType.ID3_METADATA, StreamType.SCTE35})
 
 
 def inspect_ts(data: bytes, report: Report) -> None:
@@ -77,7 +79,8 @@ def _fill_timing(report: Report, contents: TsContents, streams: list[PmtStream])
                 else:
                     timing.add(pes.dts, pes.payload_bytes, pes.is_keyframe)
         rows.append(timing.row(has_keyframes=is_video))
-        report.problems += timing.problems()
+        if stream.stream_type not in _SPARSE:
+            report.problems += timing.problems()
         if untimed:
             report.problems.append(f"{timing.name}: {untimed} PES without a timestamp")
     section = timing_section(rows)

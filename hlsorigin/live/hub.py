@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from hlsorigin.errors import StoreError, StreamBusy
+from hlsorigin.hls import naming
+from hlsorigin.hls.containers import Containers
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.live.clock import Clock
 from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.publisher import Publisher, PublisherInfo
-from hlsorigin.live.stream import LiveStream, StreamSettings, StreamState
+from hlsorigin.live.stream import LiveStream, StreamState
+from hlsorigin.live.stream_settings import StreamSettings
 from hlsorigin.store.base import RecoveredPlaylist, SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")
@@ -40,7 +43,8 @@ class StreamHub:
 
     Args:
         policy_for: gives an app's policy.
-        make_muxer: makes a stream's muxer.
+        muxers: makes a muxer, by container; the first that carries all tracks is preferred.
+        part_store: where the parts of low latency are kept; None: with the segments.
     """
 
     def __init__(
@@ -48,12 +52,14 @@ class StreamHub:
         store: SegmentStore,
         clock: Clock,
         policy_for: Callable[[str], AppPolicy],
-        make_muxer: Callable[[], Muxer],
+        muxers: Mapping[str, Callable[[], Muxer]],
+        part_store: SegmentStore | None = None,
     ) -> None:
         self._store = store
+        self._part_store = part_store or store
         self._clock = clock
         self._policy_for = policy_for
-        self._make_muxer = make_muxer
+        self._muxers = muxers
         self._streams: dict[str, LiveStream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         # Withdrawn streams, and until when their segments must stay.
@@ -121,7 +127,13 @@ class StreamHub:
         self._departing.pop(name, None)
         self._stop(name)
         stream = LiveStream(
-            name, policy.stream, self._store, self._make_muxer(), self._clock, numbering
+            name,
+            policy.stream,
+            self._store,
+            self._part_store,
+            Containers(self._muxers, policy.stream.container),
+            self._clock,
+            numbering,
         )
         self._streams[name] = stream
         if self._group is not None:
@@ -153,31 +165,33 @@ class StreamHub:
     async def recover(self) -> None:
         """Bring back the streams that an earlier process left in the store."""
         now_s = self._clock.monotonic_s()
-        for name, recovered in (await self._store.recover()).items():
-            if recovered.ended or not recovered.segments:
-                self._bury(name, recovered, now_s)
+        for name, renditions in (await self._store.recover()).items():
+            main = renditions[naming.MAIN_RENDITION]
+            if main.ended or not main.segments:
+                self._bury(name, renditions, now_s)
                 continue
             fresh = Numbering.from_wallclock(self._clock.wallclock_s())
-            numbering = Numbering(
-                fresh.epoch, recovered.media_sequence, recovered.discontinuity_sequence
-            )
+            numbering = Numbering(fresh.epoch, main.media_sequence, main.discontinuity_sequence)
             policy = self._policy_for(name.partition("/")[0])
-            self._add(name, policy, numbering).restore(recovered)
+            self._add(name, policy, numbering).restore(renditions)
 
-    def _bury(self, name: str, recovered: RecoveredPlaylist, now_s: float) -> None:
+    def _bury(self, name: str, renditions: Mapping[str, RecoveredPlaylist], now_s: float) -> None:
         """Let a stream go that had ended when the earlier process stopped."""
-        total_s = sum(each.duration_s for each in recovered.segments)
-        until_s = now_s + total_s + recovered.target_duration_s
-        for each in recovered.segments:
-            self._store.retire(name, each.name, until_s)
+        main = renditions[naming.MAIN_RENDITION]
+        total_s = sum(each.duration_s for each in main.segments)
+        until_s = now_s + total_s + main.target_duration_s
+        for playlist in renditions.values():
+            for each in playlist.segments:
+                self._store.retire(name, each.name, until_s)
+                if each.map_name is not None:
+                    self._store.retire(name, each.map_name, until_s)
         self._departing[name] = until_s
-        breaks = 1 + sum(each.discontinuity for each in recovered.segments)
         self._remember(
             name,
             Numbering(
                 "",
-                recovered.media_sequence + len(recovered.segments),
-                recovered.discontinuity_sequence + breaks,
+                max(each.media_sequence + len(each.segments) for each in renditions.values()),
+                max(_next_discontinuity(each) for each in renditions.values()),
             ),
         )
 
@@ -226,11 +240,14 @@ class StreamHub:
         """Have the store drop what nobody may ask for any more."""
         try:
             await self._store.sweep(now_s)
+            if self._part_store is not self._store:
+                await self._part_store.sweep(now_s)
             for name, until_s in list(self._departing.items()):
                 if until_s <= now_s and name in self._departing:
                     # Again later if it fails; and not what a new publish has stored meanwhile.
                     self._departing[name] = now_s + _REMOVE_AGAIN_S
                     await self._store.remove_stream(name)
+                    await self._part_store.remove_stream(name)
                     self._departing.pop(name, None)
         except StoreError as error:
             _log.error("store_error", detail=str(error))
@@ -259,7 +276,17 @@ class StreamHub:
             if stream.publisher is not None:
                 stream.publisher.end(reason)
 
+    def release_waiters(self) -> None:
+        """Wake every held request: the server shuts down."""
+        for stream in self._streams.values():
+            stream.release_waiters()
+
     async def settle(self) -> None:
         """Wait until everything finished is committed; the caller sets the deadline."""
         for stream in list(self._streams.values()):
             await stream.settle()
+
+
+def _next_discontinuity(playlist: RecoveredPlaylist) -> int:
+    breaks = 1 + sum(each.discontinuity for each in playlist.segments)
+    return playlist.discontinuity_sequence + breaks

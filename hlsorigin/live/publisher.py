@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
-from hlsorigin.media.track import Track
+from hlsorigin.media.track import Track, TrackInfo
 
 
 class PublishTarget(Protocol):
@@ -27,8 +27,11 @@ class PublishTarget(Protocol):
     def note(self, note: Note) -> None:
         """Log what was noticed and keep it for the API."""
 
-    def data_event(self, name: str, values: Sequence[object]) -> None:
-        """Keep a data event of the encoder for the API."""
+    def set_track_infos(self, infos: Mapping[int, TrackInfo]) -> None:
+        """Take what the encoder says about its tracks, by track id."""
+
+    def data_event(self, name: str, values: Sequence[object], raw_90k: int | None = None) -> None:
+        """Pass a data event of the encoder on to players, and keep it for the API."""
 
     def end_publish(self, publisher: Publisher, reason: str) -> None:
         """The publisher left: finish the open segment and wait for a return."""
@@ -85,10 +88,19 @@ class Publisher:
         if self.is_open:
             self._stream.note(note)
 
-    def data_event(self, name: str, values: Sequence[object]) -> None:
-        """Hand over a data event (onTextData, onCuePoint, onFI, ...)."""
+    def set_track_infos(self, infos: Mapping[int, TrackInfo]) -> None:
+        """Hand over what the encoder says about its tracks, by track id."""
         if self.is_open:
-            self._stream.data_event(name, values)
+            self._stream.set_track_infos(infos)
+
+    def data_event(self, name: str, values: Sequence[object], raw_90k: int | None = None) -> None:
+        """Hand over a data event (onTextData, onCuePoint, onFI, ...).
+
+        Args:
+            raw_90k: when, on the encoder's clock, as the times of its samples.
+        """
+        if self.is_open:
+            self._stream.data_event(name, values, raw_90k)
 
     @property
     def is_congested(self) -> bool:

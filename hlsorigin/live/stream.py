@@ -1,47 +1,52 @@
-"""One live stream: its publish, its window, its playlist versions."""
+"""One live stream: its publish, its renditions, its playlist versions."""
 
 from __future__ import annotations
 
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
-from hlsorigin.errors import StoreError, StoreFull
+from hlsorigin.errors import StoreError
 from hlsorigin.hls import naming
-from hlsorigin.hls.bandwidth import BitrateMeter
-from hlsorigin.hls.muxer import Muxer
-from hlsorigin.hls.packager import Continuation, PackagedSegment, Packager
-from hlsorigin.hls.playlist import MultivariantPlaylist
-from hlsorigin.hls.policy import SegmentPolicy
-from hlsorigin.hls.variant import describe_variant
-from hlsorigin.hls.window import Removed, Segment, Window
+from hlsorigin.hls.containers import Containers
+from hlsorigin.hls.data_event import interpret
+from hlsorigin.hls.open_segment import SegmentReady
+from hlsorigin.hls.packager import Continuation, Packaged, Packager
+from hlsorigin.hls.stream_event import StreamEvent
+from hlsorigin.hls.targets import Targets
+from hlsorigin.hls.window import Window
 from hlsorigin.live.clock import Clock
+from hlsorigin.live.committer import STORE_TIMEOUT_S, Committer
 from hlsorigin.live.numbering import Numbering
+from hlsorigin.live.playlists import Playlists
 from hlsorigin.live.publisher import Publisher
+from hlsorigin.live.record import Record, fits
+from hlsorigin.live.rendition import Rendition
+from hlsorigin.live.rendition_set import RenditionSet
+from hlsorigin.live.stream_events import StreamEvents
+from hlsorigin.live.stream_settings import StreamSettings
 from hlsorigin.live.version import PlaylistVersion
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TIMESCALE
-from hlsorigin.media.track import Track
+from hlsorigin.media.track import Track, TrackInfo
 from hlsorigin.store.base import RecoveredPlaylist, SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")
 
-#: Notes kept for the API.
-_NOTES_KEPT: Final = 50
-#: A store that takes longer has lost the segment.
-_STORE_TIMEOUT_S: Final = 10.0
-#: What is kept of one data event, in bytes, roughly.
-_DATA_EVENT_BYTES: Final = 4096
+#: Events that came before any media, to be passed on with it.
+_EVENTS_HELD: Final = 50
+#: Data events larger than this, in bytes, roughly, are not passed on to players.
+_MAX_EVENT_BYTES: Final = 32_768
 #: Finished segments that may wait for a slow store before the publisher is slowed down.
 _MAX_BACKLOG: Final = 2
+#: Segments of the main rendition after which the others are not waited for any more.
+_PATIENCE_SEGMENTS: Final = 3
 
 
 class StreamState(enum.Enum):
@@ -53,43 +58,6 @@ class StreamState(enum.Enum):
     ENDED = "ended"  # EXT-X-ENDLIST
 
 
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """What a stream takes from the configuration."""
-
-    policy: SegmentPolicy
-    playlist_segments: int
-    reconnect_grace_s: float
-    idle_timeout_s: float
-    keep_ended_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StreamNote:
-    """A note with its time, for the API."""
-
-    wallclock_s: float
-    note: Note
-
-
-@dataclass(frozen=True, slots=True)
-class StreamData:
-    """A data event of the encoder with its time, for the API."""
-
-    wallclock_s: float
-    name: str
-    values: Sequence[object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Versions:
-    """The playlists of one moment."""
-
-    media: PlaylistVersion
-    entry: PlaylistVersion
-    alias: PlaylistVersion
-
-
 class LiveStream:
     """The single owner of one stream's state. Made by ``StreamHub``."""
 
@@ -98,47 +66,84 @@ class LiveStream:
         name: str,
         settings: StreamSettings,
         store: SegmentStore,
-        muxer: Muxer,
+        part_store: SegmentStore,
+        containers: Containers,
         clock: Clock,
         numbering: Numbering,
     ) -> None:
         self.name = name
         self.settings = settings
         self._store = store
-        self._muxer = muxer
         self._clock = clock
-        self._epoch = numbering.epoch
-        self.window = Window(
-            settings.playlist_segments, numbering.next_msn, numbering.discontinuity_sequence
+        self._containers = containers
+        self._committer = Committer(
+            name,
+            store,
+            part_store,
+            clock,
+            numbering.epoch,
+            lambda: containers.extension,
+            settings.playlist_segments,
+            on_lost=lambda why: self.note(Note("store_error", why)),
+            on_full=self._end_full,
         )
-        self.meter = BitrateMeter()
+        self._renditions = RenditionSet(settings.playlist_segments, numbering)
+        self._events = StreamEvents(clock)
+        self._playlists = Playlists(clock, self._events)
         self._packager: Packager | None = None
         self._continues: Continuation | None = None
-        # Segments to commit; None: only the playlists have changed.
-        self._commits: asyncio.Queue[PackagedSegment | None] = asyncio.Queue()
+        self._early_events: deque[tuple[StreamEvent, int | None]] = deque(maxlen=_EVENTS_HELD)
+        self._track_infos: Mapping[int, TrackInfo] = {}
+        # What to commit; None: only the playlists have changed.
+        self._commits: asyncio.Queue[Packaged | None] = asyncio.Queue()
         self._uncommitted = 0  # in the queue or being written
-        # A segment was lost: the next one needs an EXT-X-DISCONTINUITY, its own or the lost one's.
-        self._has_hole = False
-        self._version = 0
+        self._backlog = 0  # segments among them
         self.state = StreamState.STARTING
         #: When the state ends by itself: monotonic seconds (grace, keep_ended).
         self.deadline_s = float("inf")
         self.publisher: Publisher | None = None
-        self.media_playlist: PlaylistVersion | None = None
+        #: The multivariant playlist.
         self.entry: PlaylistVersion | None = None
         #: The entry for ``/{app}/{stream}.m3u8``: one folder up, so its URIs differ.
         self.entry_alias: PlaylistVersion | None = None
-        # When each listed or lately retired segment was complete, seconds since 1970.
-        self._modified_s: dict[str, int] = {}
-        self.notes: deque[StreamNote] = deque(maxlen=_NOTES_KEPT)
-        #: The latest data events of the encoder (onTextData, onCuePoint, onFI, ...).
-        self.data_events: deque[StreamData] = deque(maxlen=_NOTES_KEPT)
+        #: What happened lately, for the API.
+        self.record = Record(clock)
         self.started_s = clock.wallclock_s()
         #: Publishes so far.
         self.publishes = 0
         self.samples_received = 0
-        #: Measured over the last segment: pictures a second, None without video.
-        self.frame_rate: Fraction | None = None
+
+    # ---- renditions ------------------------------------------------------------------------
+
+    @property
+    def main(self) -> Rendition:
+        """The first video rendition, or that of a stream with audio alone."""
+        return self._renditions.main
+
+    @property
+    def renditions(self) -> Sequence[Rendition]:
+        """What the latest publish feeds, the main one first."""
+        return self._renditions.fed
+
+    def rendition(self, name: str) -> Rendition | None:
+        """Give a rendition, also one that is not fed any more."""
+        return self._renditions.get(name)
+
+    @property
+    def window(self) -> Window:
+        """The window of the main rendition."""
+        return self.main.window
+
+    @property
+    def media_playlist(self) -> PlaylistVersion | None:
+        """The main rendition's media playlist."""
+        version = self.main.version
+        return version.full if version is not None else None
+
+    @property
+    def container(self) -> str | None:
+        """What segments are written in; None while that depends on the tracks to come."""
+        return self._containers.name
 
     # ---- publishing ------------------------------------------------------------------------
 
@@ -146,7 +151,13 @@ class LiveStream:
         """Take over by a publisher; the stream has none."""
         self.publisher = publisher
         self.publishes += 1
-        self._packager = Packager(self.settings.policy, self._muxer, continues=self._continues)
+        self._early_events.clear()
+        self._packager = Packager(
+            self.settings.policy,
+            self._containers,
+            continues=self._continues,
+            asked_layout=self.settings.track_layout,
+        )
         self.state = StreamState.LIVE if self.media_playlist else StreamState.STARTING
         self.deadline_s = float("inf")
         _log.info(
@@ -174,23 +185,63 @@ class LiveStream:
         packager = self._packager
         assert packager is not None
         self.samples_received += 1
-        packaged = packager.push(sample, wallclock_s)
-        for each in packaged:
-            self._enqueue(each)
+        for packaged in packager.push(sample, wallclock_s):
+            self._enqueue(packaged)
+        if self._early_events:
+            self._add_early_events(packager)
         if packager.has_notes:
             self._take_notes(packager)
 
     def note(self, note: Note) -> None:
         """Log what was noticed and keep it for the API."""
-        self.notes.append(StreamNote(self._clock.wallclock_s(), note))
+        self.record.note(note)
         _log.warning(note.code, stream=self.name, detail=note.message)
 
-    def data_event(self, name: str, values: Sequence[object]) -> None:
-        """Keep a data event of the encoder for the API."""
-        if not fits(values, _DATA_EVENT_BYTES):
-            values = ["too large to be kept"]
-        self.data_events.append(StreamData(self._clock.wallclock_s(), name[:128], values))
+    def set_track_infos(self, infos: Mapping[int, TrackInfo]) -> None:
+        """Take what the encoder says about its tracks, by track id."""
+        self._track_infos = infos
+
+    def data_event(self, name: str, values: Sequence[object], raw_90k: int | None = None) -> None:
+        """Pass a data event of the encoder on to players, and keep it for the API.
+
+        Args:
+            raw_90k: when, on the encoder's clock.
+        """
+        packager = self._packager
+        event = interpret(name, values) if fits(values, _MAX_EVENT_BYTES) else None
+        if isinstance(event, Note):
+            self.note(event)
+        elif event is not None and packager is not None:
+            self._early_events.append((event, raw_90k))
+            self._add_early_events(packager)
+        self.record.data_event(name, values)
         _log.debug("data_event", stream=self.name, name=name)
+
+    def _add_early_events(self, packager: Packager) -> None:
+        """Take the events that came before the media they belong to."""
+        if packager.date_offset_90k is None:
+            return
+        while self._early_events:
+            event, raw_90k = self._early_events.popleft()
+            time = None if raw_90k is None else packager.time_of(raw_90k)
+            try:
+                self._events.add(event, packager, time)
+            except ValueError as error:
+                self.note(Note("bad_event", f"an event of the encoder: {error}"))
+
+    def add_event(self, event: StreamEvent) -> str:
+        """Take an event from the API; give the ID of its date range, or its number.
+
+        Raises:
+            ValueError: no playlist may hold it, or nobody publishes; the sentence says which.
+        """
+        if self._packager is None:
+            raise ValueError("nobody publishes this stream now")
+        return self._events.add(event, self._packager)
+
+    def _end_full(self, why: str) -> None:
+        if self.publisher is not None:
+            self.publisher.end(why)
 
     def end_publish(self, publisher: Publisher, reason: str) -> None:
         """The publisher left: finish the open segment and wait for a return."""
@@ -206,7 +257,7 @@ class LiveStream:
             _log.exception("last_segment_lost", stream=self.name)
         self._take_notes(packager)
         continuation = packager.continuation()
-        if continuation.target_duration_s is not None:
+        if continuation.targets.target_duration_s is not None:
             self._continues = continuation
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
@@ -216,7 +267,7 @@ class LiveStream:
     @property
     def is_congested(self) -> bool:
         """Finished segments pile up in front of the store."""
-        return self._commits.qsize() > _MAX_BACKLOG
+        return self._backlog > _MAX_BACKLOG
 
     @property
     def tracks(self) -> tuple[Track, ...]:
@@ -232,155 +283,118 @@ class LiveStream:
         return self._packager
 
     @property
+    def targets(self) -> Targets:
+        """TARGETDURATION and PART-TARGET, as far as they are settled."""
+        if self._packager is not None:
+            return self._packager.targets
+        return self._continues.targets if self._continues is not None else Targets()
+
+    @property
     def target_duration_s(self) -> int | None:
         """TARGETDURATION, once it is settled."""
-        if self._packager is not None and self._packager.segmenter.target_duration_s is not None:
-            return self._packager.segmenter.target_duration_s
-        return self._continues.target_duration_s if self._continues is not None else None
+        return self.targets.target_duration_s
 
     def _take_notes(self, packager: Packager) -> None:
         for note in packager.take_notes():
             self.note(note)
 
-    def _enqueue(self, packaged: PackagedSegment | None) -> None:
+    def _enqueue(self, packaged: Packaged | None) -> None:
+        if self._packager is not None:
+            self._renditions.feed(self._packager.renditions)
         self._uncommitted += 1
+        self._backlog += packaged is not None and type(packaged.ready) is SegmentReady
         self._commits.put_nowait(packaged)
 
     # ---- committing ------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Commit finished segments, one after the other, until cancelled."""
+        """Commit what was packaged, in order, until cancelled."""
         while True:
-            packaged = await self._commits.get()
+            batch = [await self._commits.get()]
+            while not self._commits.empty():
+                batch.append(self._commits.get_nowait())
             try:
-                if packaged is not None:
-                    await self._commit(packaged)
-                elif (target := self.target_duration_s) is not None:
-                    await self._show(self._make_versions(target))
+                await self._commit(batch)
             finally:
-                self._uncommitted -= 1
-                self._commits.task_done()
+                for packaged in batch:
+                    self._uncommitted -= 1
+                    self._backlog -= packaged is not None and type(packaged.ready) is SegmentReady
+                    self._commits.task_done()
             if self.publisher is not None and not self.is_congested:
                 self.publisher.resume()
 
-    async def _commit(self, packaged: PackagedSegment) -> None:
-        """Bytes into the store, entry into the window, versions for the players."""
-        ready = packaged.ready
-        msn = self.window.next_msn
-        resource = naming.SegmentName(
-            naming.MAIN_RENDITION, self._epoch, msn, self._muxer.file_extension
-        ).build()
-        if not await self._put(resource, ready.data):
-            return
-        segment = Segment(
-            msn=msn,
-            name=resource,
-            duration_90k=ready.duration_90k,
-            program_date_90k=packaged.program_date_90k,
-            discontinuity=ready.discontinuity or self._has_hole,
-            independent=ready.independent,
-            size_bytes=len(ready.data),
-            tracks=ready.tracks,
-        )
+    async def _commit(self, batch: Sequence[Packaged | None]) -> None:
+        """Bytes into the store, entries into the windows, then versions for the players.
+
+        What came together is shown together: the reports in each playlist are as new as the
+        playlist itself (spec.md rules 109, 110).
+        """
         target = self.target_duration_s
-        assert target is not None
-        self._has_hole = False
-        self._remember_date(resource)
-        removed = self.window.append(segment, target)
-        self.meter.add(segment.size_bytes, segment.duration_90k, target)
-        if ready.video_frames and 2 * ready.duration_90k >= target * TIMESCALE:
-            self.frame_rate = Fraction(ready.video_frames * TIMESCALE, ready.duration_90k)
-        if self.state is StreamState.STARTING:
-            self.state = StreamState.LIVE
-        self._retire(removed)
-        await self._show(self._make_versions(target))
+        has_segment = False
+        for packaged in batch:
+            if packaged is None:
+                has_segment = True
+                continue
+            rendition = self._renditions[packaged.rendition]
+            ready = packaged.ready
+            if isinstance(ready, SegmentReady):
+                assert target is not None
+                has_segment = True
+                await self._committer.commit_segment(rendition, packaged, ready, target)
+            else:
+                await self._committer.commit_part(rendition, packaged, ready)
+        if target is not None and self._is_presentable():
+            if self.state is StreamState.STARTING:
+                self.state = StreamState.LIVE
+            await self._show(target, has_segment=has_segment)
 
-    async def _put(self, resource: str, data: bytes) -> bool:
-        """Store a segment; say whether it is there."""
-        putting = asyncio.create_task(self._store.put(self.name, resource, data))
-        await asyncio.wait({putting}, timeout=_STORE_TIMEOUT_S)
-        if not putting.done():
-            # It may still be written: its name must not be given to other bytes (invariant 3).
-            putting.add_done_callback(lambda task: self._discard_late(task, resource))
-            self._epoch = Numbering.from_wallclock(self._clock.wallclock_s()).epoch
-            self._lose(f"the store did not answer in {_STORE_TIMEOUT_S:g} s")
-            return False
-        error = putting.exception()
-        if error is None:
+    def _is_presentable(self) -> bool:
+        """Say whether players may see the stream: all of its renditions, if they come in time."""
+        if self.entry is not None:
             return True
-        if not isinstance(error, StoreError):
-            raise error
-        self._lose(str(error))
-        if isinstance(error, StoreFull) and self.publisher is not None:
-            self.publisher.end(str(error))
-        return False
+        listed = [bool(each.window.segments) for each in self.renditions]
+        return all(listed) or len(self.window.segments) >= _PATIENCE_SEGMENTS
 
-    def _lose(self, why: str) -> None:
-        self.note(Note("store_error", f"a segment was lost: {why}"))
-        self._has_hole = True
-
-    def _discard_late(self, task: asyncio.Task[None], resource: str) -> None:
-        if not task.cancelled() and task.exception() is None:
-            self._store.retire(self.name, resource, self._clock.monotonic_s())
-
-    def _remember_date(self, resource: str) -> None:
-        dates = self._modified_s
-        dates[resource] = int(self._clock.wallclock_s())
-        while len(dates) > 4 * self.settings.playlist_segments + 64:
-            del dates[next(iter(dates))]
-
-    def modified_s(self, resource: str) -> int | None:
-        """Say when a segment was complete, seconds since 1970; None when that is not known."""
-        return self._modified_s.get(resource)
-
-    def _retire(self, removed: list[Removed]) -> None:
-        now = self._clock.monotonic_s()
-        for each in removed:
-            self._store.retire(self.name, each.segment.name, now + each.retain_s)
-
-    def _make_versions(self, target_duration_s: int) -> _Versions:
-        """Render the playlists as the window is now."""
-        self._version += 1
-        tag = f"{self._epoch}-{self._version}"
-        modified = int(self._clock.wallclock_s())
-        playlist = self.window.playlist(target_duration_s)
-        is_unique = self.media_playlist is None or self.media_playlist.modified_s < modified
-        media = PlaylistVersion(playlist.render(), tag, modified, dates_are_unique=is_unique)
-        text = self._entry_text("")
-        entry, alias = self.entry, self.entry_alias
-        if entry is not None and alias is not None and entry.body == text.encode():
-            return _Versions(media, entry, alias)
-        folder = self.name.partition("/")[2] + "/"
-        return _Versions(
-            media,
-            PlaylistVersion(text, f"{tag}-e", modified),
-            PlaylistVersion(self._entry_text(folder), f"{tag}-a", modified),
-        )
-
-    async def _show(self, versions: _Versions) -> None:
-        """Store the playlists, then let players see them.
+    async def _show(self, target_duration_s: int, *, has_segment: bool) -> None:
+        """Store the playlists, then let players see them, and wake those who wait.
 
         In this order, because a playlist on disk is the journal of the numbers: a player must not
         have seen a number that a restart would give out again (invariant 4).
         """
-        media = naming.media_playlist_name(naming.MAIN_RENDITION)
+        shown = [each for each in self.renditions if each.window.segments]
+        if not shown:
+            return
+        versions = self._playlists.render(self._committer.epoch, shown, self.targets, self._name_of)
+        entry, alias = self.entry, self.entry_alias
+        if has_segment:
+            folder = self.name.partition("/")[2] + "/"
+            entry, alias = self._playlists.entry(shown, self._track_infos, folder)
+            await self._keep_playlists(shown, entry, target_duration_s)
+        self.entry, self.entry_alias = entry, alias
+        for rendition, version in zip(shown, versions, strict=True):
+            rendition.version = version
+        for rendition in shown:
+            assert rendition.version is not None
+            rendition.waiters.wake(rendition.version.edge)
+
+    def _name_of(self, rendition: Rendition, part: tuple[int, int]) -> str:
+        return self._committer.name_of(rendition, *part)
+
+    async def _keep_playlists(
+        self, shown: Sequence[Rendition], entry: PlaylistVersion, target_duration_s: int
+    ) -> None:
+        """Store the playlists as other web servers can serve them, and recovery reads them."""
         try:
-            async with asyncio.timeout(_STORE_TIMEOUT_S):
-                await self._store.put_playlist(self.name, media, versions.media.body.decode())
-                if versions.entry is not self.entry:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                for each in shown:
+                    text = each.plain_playlist(target_duration_s).render()
+                    await self._store.put_playlist(self.name, each.playlist_name, text)
+                if entry is not self.entry:
                     await self._store.put_playlist(
-                        self.name, naming.ENTRY_PLAYLIST, versions.entry.body.decode()
+                        self.name, naming.ENTRY_PLAYLIST, entry.body.decode()
                     )
         except (StoreError, TimeoutError) as error:
             self.note(Note("playlist_not_stored", str(error) or "the store did not answer"))
-        self.media_playlist = versions.media
-        self.entry = versions.entry
-        self.entry_alias = versions.alias
-
-    def _entry_text(self, folder: str) -> str:
-        uri = folder + naming.media_playlist_name(naming.MAIN_RENDITION)
-        variant = describe_variant(uri, self.window.segments, self.meter, self.frame_rate)
-        return MultivariantPlaylist([variant]).render()
 
     # ---- ending ----------------------------------------------------------------------------
 
@@ -395,74 +409,77 @@ class LiveStream:
 
     def end(self) -> None:
         """Write EXT-X-ENDLIST: the publisher did not come back."""
-        self.window.end()
+        target = self.target_duration_s
+        for rendition in self._renditions:
+            window = rendition.window
+            if window.has_open_segment and target is not None:
+                gap = self._committer.name_of(rendition, window.next_msn)
+                self._committer.retire(window.abandon_open(gap, target))
+            window.end()
         self.state = StreamState.ENDED
         self.deadline_s = self._clock.monotonic_s() + self.settings.keep_ended_s
         self._enqueue(None)
         _log.info("stream_ended", stream=self.name)
 
     def withdraw(self) -> float:
-        """Retire every listed segment; give how long the last one must stay, seconds."""
-        removed = self.window.clear()
-        self._retire(removed)
-        self.media_playlist = self.entry = self.entry_alias = None
-        return max((each.retain_s for each in removed), default=0.0)
+        """Retire everything listed; give how long the last of it must stay, seconds."""
+        longest = 0.0
+        for rendition in self._renditions:
+            longest = max(longest, self._committer.retire(rendition.window.clear()))
+            rendition.version = rendition.map = None
+            rendition.waiters.release()
+        self.entry = self.entry_alias = None
+        return longest
+
+    def release_waiters(self) -> None:
+        """Wake every held request: the server shuts down."""
+        for rendition in self._renditions:
+            rendition.waiters.release()
 
     def numbering(self) -> Numbering:
-        """Give the numbers at which this playlist stands."""
-        return Numbering(self._epoch, self.window.next_msn, self.window.discontinuity_sequence)
+        """Give the numbers at which these playlists stand."""
+        return self._renditions.numbering(self._committer.epoch)
 
     # ---- recovery --------------------------------------------------------------------------
 
-    def restore(self, recovered: RecoveredPlaylist) -> None:
-        """Go on where an earlier process left: the publisher may come back within the grace."""
-        segments = [
-            Segment(
-                msn=recovered.media_sequence + index,
-                name=each.name,
-                duration_90k=round(each.duration_s * TIMESCALE),
-                program_date_90k=_date_90k(each.program_date_time),
-                discontinuity=each.discontinuity,
-                independent=recovered.independent_segments,
-                size_bytes=each.size_bytes,
-            )
-            for index, each in enumerate(recovered.segments)
-        ]
-        self.window.restore(segments)
-        for segment in segments:
-            self.meter.add(segment.size_bytes, segment.duration_90k, recovered.target_duration_s)
-        last = segments[-1]
-        self._continues = Continuation(
-            recovered.target_duration_s, last.program_date_90k + last.duration_90k, 0
-        )
-        versions = self._make_versions(recovered.target_duration_s)
-        self.media_playlist = versions.media
-        self.entry, self.entry_alias = versions.entry, versions.alias
+    def restore(self, recovered: Mapping[str, RecoveredPlaylist]) -> None:
+        """Go on where an earlier process left: the publisher may come back within the grace.
+
+        Args:
+            recovered: by rendition; the main one is among them.
+        """
+        main = recovered[naming.MAIN_RENDITION]
+        target = main.target_duration_s
+        newest = naming.SegmentName.parse(main.segments[-1].name)
+        self._containers.settle_by_extension(newest.extension if newest is not None else "")
+        self._renditions.restore(recovered)
+        shown = self.renditions
+        if self.settings.policy.part_duration_90k:
+            for rendition in shown:
+                self._give_up_open_segment(rendition, target)
+        end_date = max(each.window.segments[-1].end_date_90k for each in shown)
+        self._continues = Continuation(Targets(target), end_date, 0)
+        versions = self._playlists.render(self._committer.epoch, shown, self.targets, self._name_of)
+        for rendition, version in zip(shown, versions, strict=True):
+            rendition.version = version
+        folder = self.name.partition("/")[2] + "/"
+        self.entry, self.entry_alias = self._playlists.entry(shown, {}, folder)
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
-        _log.info("stream_recovered", stream=self.name, segments=len(segments))
+        _log.info("stream_recovered", stream=self.name, segments=len(self.window.segments))
 
-
-def fits(value: object, budget: int) -> bool:
-    """Say whether a decoded value is smaller than so many bytes, without walking all of it."""
-    return _rest_of(value, budget) >= 0
-
-
-def _rest_of(value: object, budget: int) -> int:
-    budget -= 8
-    if isinstance(value, str | bytes):
-        return budget - len(value)
-    if isinstance(value, dict):
-        value = [*value, *value.values()] if len(value) <= budget else None
-        if value is None:
-            return -1
-    if isinstance(value, list | tuple):
-        for each in value:
-            if budget < 0:
-                break
-            budget = _rest_of(each, budget)
-    return budget
-
-
-def _date_90k(date: datetime | None) -> int:
-    return round(date.timestamp() * TIMESCALE) if date is not None else 0
+    def _give_up_open_segment(self, rendition: Rendition, target_duration_s: int) -> None:
+        """List a gap where a segment was open: players may hold its number and its parts."""
+        window = rendition.window
+        last = window.segments[-1]
+        gap = replace(
+            last,
+            msn=window.next_msn,
+            name=self._committer.name_of(rendition, window.next_msn),
+            duration_90k=target_duration_s * TIMESCALE,
+            program_date_90k=last.end_date_90k,
+            discontinuity=False,
+            size_bytes=0,
+            gap=True,
+        )
+        self._committer.retire(window.append(gap, target_duration_s))

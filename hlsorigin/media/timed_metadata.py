@@ -9,6 +9,8 @@ from typing import Final
 ID3_SCHEME: Final = "https://aomedia.org/emsg/ID3"
 #: splice_info_section as it is (SCTE 214-3).
 SCTE35_SCHEME: Final = "urn:scte:scte35:2013:bin"
+#: So that a payload fits into one PES packet.
+MAX_PAYLOAD_BYTES: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +26,5 @@ class TimedMetadata:
     value: str
     #: Unique within a publish.
     event_id: int
+    #: At most ``MAX_PAYLOAD_BYTES``.
     payload: bytes

@@ -10,8 +10,8 @@ from hlsorigin.codecs.h264 import AvcConfig
 from hlsorigin.codecs.mp3 import Mp3Config
 from hlsorigin.errors import CodecError, Unsupported
 from hlsorigin.media.sample import Sample
-from hlsorigin.media.timebase import TICKS_PER_MS
-from hlsorigin.media.timed_metadata import TimedMetadata
+from hlsorigin.media.timebase import TICKS_PER_MS, TIMESCALE
+from hlsorigin.media.timed_metadata import ID3_SCHEME, TimedMetadata
 from hlsorigin.media.track import MediaKind, Track
 from hlsorigin.mpegts.packet import (
     COUNTER_MODULUS,
@@ -25,12 +25,23 @@ from hlsorigin.mpegts.packet import (
 from hlsorigin.mpegts.pcr import PCR_LEAD_90K, PcrClock
 from hlsorigin.mpegts.pes import (
     AUDIO_HEADER_LENGTH,
+    MAX_METADATA_BYTES,
     MAX_PES_LENGTH,
     annexb_parameter_sets,
     audio_pes,
+    metadata_pes,
     video_pes,
 )
-from hlsorigin.mpegts.psi import VERSION_MODULUS, Pat, Pmt, PmtStream, StreamType, section_packets
+from hlsorigin.mpegts.psi import (
+    ID3_METADATA_DESCRIPTOR,
+    VERSION_MODULUS,
+    Pat,
+    Pmt,
+    PmtStream,
+    StreamType,
+    id3_pointer_descriptor,
+    section_packets,
+)
 
 TRANSPORT_STREAM_ID: Final = 1
 PROGRAM_NUMBER: Final = 1
@@ -42,6 +53,8 @@ AUDIO_PID: Final = 0x101
 #: MP3 has another: ffmpeg keeps the decoder of a PID, also when the PMT changes its stream type.
 MPEG_AUDIO_PID: Final = 0x111
 _FIRST_OTHER_PID: Final = 0x102
+#: Timed ID3.
+METADATA_PID: Final = 0x180
 _FIRST_PIDS: Final = {AvcConfig: VIDEO_PID, AacConfig: AUDIO_PID, Mp3Config: MPEG_AUDIO_PID}
 
 #: Audio frames of this much time share a PES: one PES per frame would spend a fifth of 128 kbit/s
@@ -57,6 +70,7 @@ _CONTIGUOUS_90K: Final = 45
 _MAX_AHEAD_90K: Final = 850 * TICKS_PER_MS
 #: Parts that don't open a segment repeat PAT and PMT after this much media.
 _PSI_INTERVAL_90K: Final = 500 * TICKS_PER_MS
+_METADATA_STREAM: Final = PmtStream(StreamType.ID3_METADATA, METADATA_PID, ID3_METADATA_DESCRIPTOR)
 
 
 class _AudioUnit:
@@ -130,12 +144,16 @@ class TsMuxer:
     """
 
     file_extension: Final = "ts"
+    #: The PMT names the PID of timed metadata.
+    declares_metadata: Final = True
 
     def __init__(self) -> None:
         self._tracks: tuple[Track, ...] | None = None
+        self._has_metadata = False
         self._streams: dict[int, _TsStream] = {}  # by track_id
         self._packets: dict[int, PidPackets] = {}  # by PID; outlives the tracks
         self._pcr_track_id = 0
+        self._metadata_pts = 0  # of the last ID3 tag
         self._clock = PcrClock()
         pat = Pat(TRANSPORT_STREAM_ID, 0, ((PROGRAM_NUMBER, PMT_PID),))
         self._pat_packets = section_packets(PAT_PID, pat.serialize())  # by counter
@@ -161,17 +179,21 @@ class TsMuxer:
 
         The PMT's version grows when a codec, a configuration or the set of tracks changed.
 
+        Args:
+            has_metadata: the PMT names a stream of timed ID3, as Apple's "Timed Metadata for HTTP
+                Live Streaming" has it.
+
         Raises:
             Unsupported: as ``check_track``; nothing has changed then.
         """
-        if tuple(tracks) == self._tracks:
+        if (tuple(tracks), has_metadata) == (self._tracks, self._has_metadata):
             return
         pids = _assign_pids(tracks)
         streams = {
             track.track_id: _TsStream(track, pid, self._packets.get(pid) or PidPackets(pid))
             for track, pid in zip(tracks, pids, strict=True)
         }
-        self._tracks = tuple(tracks)
+        self._tracks, self._has_metadata = tuple(tracks), has_metadata
         self._streams = streams
         self._packets.update((each.pid, each.packets) for each in streams.values())
         by_pid = sorted(streams.values(), key=lambda each: each.pid)
@@ -179,7 +201,12 @@ class TsMuxer:
         self._pcr_track_id = clock_stream.track.track_id
         self._pmt_version = (self._pmt_version + 1) % VERSION_MODULUS
         entries = tuple(PmtStream(each.stream_type, each.pid) for each in by_pid)
-        pmt = Pmt(PROGRAM_NUMBER, self._pmt_version, clock_stream.pid, entries)
+        about_program = b""
+        if has_metadata:
+            entries += (_METADATA_STREAM,)
+            about_program = id3_pointer_descriptor(PROGRAM_NUMBER)
+            self._packets.setdefault(METADATA_PID, PidPackets(METADATA_PID))
+        pmt = Pmt(PROGRAM_NUMBER, self._pmt_version, clock_stream.pid, entries, about_program)
         self._pmt_packets = section_packets(PMT_PID, pmt.serialize())
         self._psi_due = True
 
@@ -197,39 +224,44 @@ class TsMuxer:
             samples: of the tracks set, in order of ``dts`` over all tracks, with their durations.
             starts_segment: PAT and PMT come first. Otherwise only when 500 ms have passed, or the
                 tracks have changed.
+            metadata: ID3 tags get a PES each, in order of time among the samples, which they lie
+                within; other schemes, and tags too long for a PES, are left out. Before the first
+                sample of all there is no clock to place them on: left out, too.
+            date_offset_90k: not used.
+
         Raises:
             CodecError: the NAL units of a video sample don't fill it, an audio frame is too long
                 for a PES or for ADTS. No counter has moved then.
         """
         units = self._units(samples)
         payloads = [self._pes(unit) for unit in units]
+        tags = self._due_tags(metadata)
         out: list[bytes] = []
-        psi_due = self._psi_due or samples[0].dts - self._psi_dts > _PSI_INTERVAL_90K
-        if starts_segment or psi_due:
-            self._write_psi(samples[0].dts, out)
+        first_dts = samples[0].dts if samples else self._clock.end_90k + PCR_LEAD_90K
+        psi_due = self._psi_due or first_dts - self._psi_dts > _PSI_INTERVAL_90K
+        if starts_segment or (psi_due and (samples or tags)):
+            self._write_psi(first_dts, out)
         needs_clock = starts_segment  # who starts here must know the time before the first bytes
         last_clock_dts = max(
             (each.dts for each in samples if each.track_id == self._pcr_track_id),
-            default=samples[0].dts - 1,
+            default=first_dts - 1,
         )
         announced = set(self._streams) if starts_segment else set()
         for unit, pes in zip(units, payloads, strict=True):
+            while tags and unit is not units[0] and tags[-1].time_90k < unit.dts:
+                self._write_tag(tags.pop(), first_dts, out)
             opens = unit.track_id in announced
             announced.discard(unit.track_id)
-            if unit.track_id == self._pcr_track_id:
-                adaptation = self._clock_adaptation(unit.dts, out)
-                self._clock.extend(unit.duration)
-            else:
-                adaptation = b""
-                before = len(out)
-                self._write_clock(unit.dts, unit.dts <= last_clock_dts, out)
-                if needs_clock and len(out) == before:
-                    self._restate_clock(unit.dts, out)
+            adaptation = self._unit_clock(unit, last_clock_dts, needs_clock, out)
             needs_clock = False
             if opens if isinstance(unit, _AudioUnit) else unit.is_sync:
                 flags = adaptation[0] if adaptation else 0
                 adaptation = bytes((flags | RANDOM_ACCESS,)) + adaptation[1:]
             self._streams[unit.track_id].packets.packetize(pes, out, adaptation)
+        if needs_clock and self._clock.has_started:
+            self._restate_clock(first_dts, out)
+        while tags:
+            self._write_tag(tags.pop(), first_dts, out)
         self._fill_clock(self._clock.end_90k, out)
         return b"".join(out)
 
@@ -265,6 +297,32 @@ class TsMuxer:
             return audio_pes(unit.frames, unit.payload_bytes, unit.pts)
         return video_pes(unit, self._streams[unit.track_id].parameter_sets)
 
+    def _due_tags(self, metadata: Sequence[TimedMetadata]) -> list[TimedMetadata]:
+        """Give the ID3 tags to be written, the latest first."""
+        if not self._has_metadata:
+            return []
+        tags = [
+            each
+            for each in metadata
+            if each.scheme_id_uri == ID3_SCHEME and len(each.payload) <= MAX_METADATA_BYTES
+        ]
+        return sorted(tags, key=lambda each: each.time_90k)[::-1]
+
+    def _write_tag(self, tag: TimedMetadata, first_dts: int, out: list[bytes]) -> None:
+        """Write the PES of an ID3 tag behind the unit that it follows.
+
+        The clock of the samples goes on as if it weren't there, and is never behind its PTS: one
+        that comes too late for its time applies when the samples begin that it came with.
+        """
+        if not self._clock.has_started:
+            return
+        pts = max(tag.time_90k, first_dts)
+        if 0 <= self._metadata_pts - pts < TIMESCALE:
+            pts = self._metadata_pts + 1  # a PID's times increase (spec.md rule 65)
+        self._metadata_pts = pts
+        self._fill_clock(min(pts - PCR_LEAD_90K, self._clock.end_90k), out)
+        self._packets[METADATA_PID].packetize(metadata_pes(tag.payload, pts), out)
+
     # ---- tables and clock ------------------------------------------------------------------
 
     def _write_psi(self, dts_90k: int, out: list[bytes]) -> None:
@@ -272,6 +330,25 @@ class TsMuxer:
         self._psi_counter = (self._psi_counter + 1) % COUNTER_MODULUS
         self._psi_dts = dts_90k
         self._psi_due = False
+
+    def _unit_clock(
+        self, unit: Sample | _AudioUnit, last_clock_dts: int, needs_clock: bool, out: list[bytes]
+    ) -> bytes:
+        """Write the PCR that are due before a unit; give the one that its first packet carries.
+
+        Args:
+            last_clock_dts: of the last unit on the PCR's PID.
+            needs_clock: one must come, due or not.
+        """
+        if unit.track_id == self._pcr_track_id:
+            adaptation = self._clock_adaptation(unit.dts, out)
+            self._clock.extend(unit.duration)
+            return adaptation
+        before = len(out)
+        self._write_clock(unit.dts, unit.dts <= last_clock_dts, out)
+        if needs_clock and len(out) == before:
+            self._restate_clock(unit.dts, out)
+        return b""
 
     def _clock_adaptation(self, dts_90k: int, out: list[bytes]) -> bytes:
         """Give flags and PCR for a packet that begins a unit on the PCR's PID."""

@@ -12,11 +12,16 @@ from hlsorigin.media.timebase import TS_WRAP_90K
 #: stream_id of the first video and of the first audio stream (table 2-22).
 VIDEO_STREAM_ID: Final = 0xE0
 AUDIO_STREAM_ID: Final = 0xC0
+#: private_stream_id_1: PES with timed ID3, without metadata access unit wrappers (Apple, "Timed
+#: Metadata for HTTP Live Streaming" 2.2).
+METADATA_STREAM_ID: Final = 0xBD
 
 #: PES_packet_length has 16 bits and counts what follows it.
 MAX_PES_LENGTH: Final = 0xFFFF
 #: Bytes of an audio PES header that PES_packet_length counts: flags, header length, PTS.
 AUDIO_HEADER_LENGTH: Final = 3 + 5
+#: A metadata PES has the same header.
+MAX_METADATA_BYTES: Final = MAX_PES_LENGTH - AUDIO_HEADER_LENGTH
 
 _START_CODE_PREFIX: Final = b"\x00\x00\x01"
 #: '10' marker and data_alignment_indicator: an access unit or audio frame begins the payload.
@@ -113,3 +118,14 @@ def audio_pes(frames: Sequence[bytes], payload_bytes: int, pts_90k: int) -> byte
         pts_90k: time of the first frame.
     """
     return pes_header(AUDIO_STREAM_ID, payload_bytes, pts_90k, pts_90k) + b"".join(frames)
+
+
+def metadata_pes(tag: bytes, pts_90k: int) -> bytes:
+    """Give the PES packet of an ID3 tag.
+
+    Args:
+        tag: at most ``MAX_METADATA_BYTES``; it begins the payload, which data_alignment_indicator
+            says (Apple, "Timed Metadata for HTTP Live Streaming" 2.4).
+        pts_90k: when it applies.
+    """
+    return pes_header(METADATA_STREAM_ID, len(tag), pts_90k, pts_90k) + tag

@@ -9,6 +9,7 @@ from typing import Final
 
 from hlsorigin.errors import ContainerError, Truncated
 from hlsorigin.mpegts.packet import COUNTER_MODULUS, HAS_PAYLOAD, PACKET_BYTES, packet_header
+from hlsorigin.wire.crc import crc32_mpeg2
 from hlsorigin.wire.reader import ByteReader, BytesLike
 
 #: version_number has 5 bits.
@@ -49,30 +50,6 @@ class StreamType(enum.IntEnum):
     AC3 = 0x81
     SCTE35 = 0x86
     EAC3 = 0x87
-
-
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        value = byte << 24
-        for _ in range(8):
-            value = value << 1 ^ (0x04C11DB7 if value & 0x80000000 else 0)
-        table.append(value & 0xFFFFFFFF)
-    return tuple(table)
-
-
-_CRC_TABLE: Final = _crc_table()
-
-
-def crc32_mpeg2(octets: BytesLike) -> int:
-    """Give the CRC of a section (annex A): polynomial 0x04C11DB7, start all ones, not reflected.
-
-    Over a whole section with its CRC the result is 0.
-    """
-    crc = 0xFFFFFFFF
-    for byte in octets:
-        crc = crc << 8 & 0xFFFFFFFF ^ _CRC_TABLE[crc >> 24 ^ byte]
-    return crc
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +136,24 @@ class Pat:
         words = [int.from_bytes(body[n : n + 4], "big") for n in range(0, len(body), 4)]
         programs = tuple((word >> 16, word & _PID_MASK) for word in words)
         return cls(section.extension, section.version, programs)
+
+
+#: Apple, "Timed Metadata for HTTP Live Streaming" 2.2: a registered format, 'ID3 ', which is both
+#: the metadata's application format (16 bits of ones) and its format (8 bits of ones); service 0.
+_ID3_FORMAT: Final = b"\xff\xffID3 \xffID3 \x00"
+
+#: metadata_descriptor (2.6.60) for the metadata's stream: no decoder configuration, no DSM-CC.
+ID3_METADATA_DESCRIPTOR: Final = b"\x26\x0d" + _ID3_FORMAT + b"\x0f"
+
+
+def id3_pointer_descriptor(program_number: int) -> bytes:
+    """Give the metadata_pointer_descriptor (2.6.58) for the program's own descriptors.
+
+    Args:
+        program_number: the program that holds the metadata's stream: the same one here.
+    """
+    # No locator record; MPEG_carriage_flags 0: in this transport stream.
+    return b"\x25\x0f" + _ID3_FORMAT + b"\x1f" + program_number.to_bytes(2, "big")
 
 
 @dataclass(frozen=True, slots=True)

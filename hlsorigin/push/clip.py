@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from hlsorigin.errors import FlvError, HlsOriginError
+from hlsorigin.errors import FlvError, HlsOriginError, PeerError
+from hlsorigin.flv.enhanced import EX_AUDIO_FORMAT, EX_VIDEO_BIT, parse_ex_audio, parse_ex_video
 from hlsorigin.flv.file import read_flv
 
 AUDIO: Final = 8
@@ -17,8 +18,6 @@ SCRIPT: Final = 18
 
 _AVC: Final = 7
 _AAC: Final = 10
-_ENHANCED_AUDIO: Final = 9
-_ENHANCED_VIDEO_BIT: Final = 0x80
 _SEQUENCE_START: Final = 0
 _SEQUENCE_END: Final = 2
 _DEFAULT_PORTS: Final = {"rtmp": 1935, "rtmps": 443}
@@ -43,6 +42,8 @@ class Clip:
     later_rounds: Sequence[ClipMessage]
     #: Milliseconds from the start of a round to that of the next, last frames included.
     duration_ms: int
+    #: Some of it has enhanced headers (E-RTMP).
+    is_enhanced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,9 @@ def build_clip(messages: Iterable[ClipMessage]) -> Clip:
     first_round = tuple(
         message._replace(offset_ms=max(0, message.offset_ms - zero_ms)) for message in kept
     )
-    return Clip(first_round, _without_repeats(first_round), _duration_ms(first_round))
+    later_rounds = _without_repeats(first_round)
+    is_enhanced = any(map(_is_enhanced, first_round))
+    return Clip(first_round, later_rounds, _duration_ms(first_round), is_enhanced)
 
 
 def is_sequence_header(message: ClipMessage) -> bool:
@@ -145,16 +148,31 @@ def _belongs_in_a_loop(message: ClipMessage) -> bool:
 
 def _packet_type(message: ClipMessage) -> int | None:
     head = message.payload[:2]
-    if message.message_type == VIDEO and head[0] & _ENHANCED_VIDEO_BIT:
-        return head[0] & 0x0F
-    if message.message_type == AUDIO and head[0] >> 4 == _ENHANCED_AUDIO:
-        return head[0] & 0x0F
+    if _is_enhanced(message):
+        return _enhanced_packet_type(message)
     has_packet_type = (message.message_type == VIDEO and head[0] & 0x0F == _AVC) or (
         message.message_type == AUDIO and head[0] >> 4 == _AAC
     )
     if has_packet_type and len(head) == 2:
         return head[1]
     return None
+
+
+def _is_enhanced(message: ClipMessage) -> bool:
+    first = message.payload[0]
+    if message.message_type == VIDEO:
+        return first & EX_VIDEO_BIT != 0
+    return message.message_type == AUDIO and first >> 4 == EX_AUDIO_FORMAT
+
+
+def _enhanced_packet_type(message: ClipMessage) -> int | None:
+    """Give the packet type behind ModEx and multitrack headers."""
+    is_video = message.message_type == VIDEO
+    try:
+        parsed = parse_ex_video(message.payload) if is_video else parse_ex_audio(message.payload)
+    except PeerError:
+        return None  # to be sent as it is
+    return parsed.packet_type if parsed.tracks else None
 
 
 def _without_repeats(messages: Sequence[ClipMessage]) -> tuple[ClipMessage, ...]:
@@ -180,7 +198,9 @@ def _duration_ms(messages: Sequence[ClipMessage]) -> int:
         if not frames:
             continue
         first_ms, last_ms = frames[0].offset_ms, frames[-1].offset_ms
-        # The mean, since timestamps rounded to milliseconds make neighbours 33 or 34 apart.
-        frame_ms = (last_ms - first_ms) / (len(frames) - 1) if len(frames) > 1 else 0
+        # The mean, since timestamps rounded to milliseconds make neighbours 33 or 34 apart. Tracks
+        # of the same kind have their frames at the same times.
+        times = len({message.offset_ms for message in frames})
+        frame_ms = (last_ms - first_ms) / (times - 1) if times > 1 else 0
         ends_ms.append(round(last_ms + frame_ms))
     return max(ends_ms)

@@ -251,6 +251,7 @@ class _Publication:
             tc_url=target.tc_url,
             stream_key=stream_key,
             nonce=secrets.token_bytes(_NONCE_BYTES),
+            is_enhanced=run.plan.clip.is_enhanced,
         )
         #: Done when the server accepted the publish, or failed with why it did not.
         self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()

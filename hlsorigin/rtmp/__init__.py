@@ -4,7 +4,8 @@ The layers, in the order the bytes travel: ``handshake`` (simple and digest), ``
 interleaving, makes timestamps absolute), ``message`` (types, control messages, aggregates),
 ``amf0`` and ``command`` (what is inside), ``session`` (the server's side of a connection) and
 ``client`` (a publisher). ``events`` holds what a session tells its shell, ``address`` takes app,
-tcUrl and stream key apart, ``limits`` names every bound.
+tcUrl and stream key apart, ``capabilities`` what both ends tell of enhanced RTMP, ``limits`` names
+every bound.
 
 Rules:
 

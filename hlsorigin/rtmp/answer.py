@@ -29,12 +29,21 @@ def connect_accepted(
     *,
     window_bytes: int,
     chunk_bytes: int,
-    extra_info: Mapping[str, Amf0Value] | None = None,
+    enhanced: Mapping[str, Amf0Value] | None = None,
 ) -> list[Message]:
-    """Make Window Acknowledgement Size, Set Peer Bandwidth, Set Chunk Size, _result (7.2.1.1)."""
-    properties: dict[str, Amf0Value] = {"fmsVer": _FMS_VERSION, "capabilities": _CAPABILITIES}
+    """Make Window Acknowledgement Size, Set Peer Bandwidth, Set Chunk Size, _result (7.2.1.1).
+
+    ``enhanced`` stands in both objects of the _result: the specification says "within an Object
+    as one of the parameters", and servers and clients have taken it for one or the other.
+    """
+    more = enhanced or {}
+    properties: dict[str, Amf0Value] = {
+        "fmsVer": _FMS_VERSION,
+        "capabilities": _CAPABILITIES,
+        **more,
+    }
     # We speak AMF0 only: a client that offered AMF3 goes back to AMF0.
-    more: dict[str, Amf0Value] = {"objectEncoding": 0.0, **(extra_info or {})}
+    more = {"objectEncoding": 0.0, **more}
     code = rtmp_command.CONNECT_SUCCESS
     info = information(rtmp_command.STATUS, code, "Connection succeeded.", more)
     bandwidth = peer_bandwidth_payload(window_bytes, PeerBandwidthLimit.DYNAMIC)
@@ -64,6 +73,15 @@ def publish_accepted(question: PublishQuestion) -> list[Message]:
     started = "Started publishing stream."
     answers.append(status(stream_id, rtmp_command.PUBLISH_START, started))
     return answers
+
+
+def reconnect_request(tc_url: str | None, description: str) -> Message:
+    """Make the onStatus that asks to connect again (E-RTMP v2, "Reconnect Request")."""
+    more: dict[str, Amf0Value] = {} if tc_url is None else {"tcUrl": tc_url}
+    code = rtmp_command.RECONNECT_REQUEST
+    return command_message(
+        "onStatus", 0, None, information(rtmp_command.STATUS, code, description, more)
+    )
 
 
 def fc_message(name: str, code: str, stream_key: str) -> Message:

@@ -18,6 +18,7 @@ from hlsorigin.errors import HlsOriginError, RtmpError
 from hlsorigin.rtmp import command as rtmp_command
 from hlsorigin.rtmp.acknowledgement import AcknowledgementCounter
 from hlsorigin.rtmp.amf0 import Amf0Value, serialize_values
+from hlsorigin.rtmp.capabilities import client_properties
 from hlsorigin.rtmp.chunk import ChunkReader, ChunkWriter
 from hlsorigin.rtmp.command import Command, command_message
 from hlsorigin.rtmp.handshake import HANDSHAKE_BYTES, OPENING_BYTES, check_version, open_handshake
@@ -115,6 +116,7 @@ class PublishClient:
         nonce: at least 1528 random bytes for C1.
         chunk_bytes: chunk size of what we send.
         publish_type: ``live``, ``record`` or ``append``.
+        is_enhanced: media with enhanced headers will be sent; ``connect`` tells of it.
     """
 
     def __init__(
@@ -126,11 +128,13 @@ class PublishClient:
         nonce: bytes,
         chunk_bytes: int = 60_000,
         publish_type: str = "live",
+        is_enhanced: bool = False,
     ) -> None:
         self._app = app
         self._tc_url = tc_url
         self._stream_key = stream_key
         self._publish_type = publish_type
+        self._is_enhanced = is_enhanced
         self._opening = open_handshake(nonce)
         self._chunk_bytes = chunk_bytes
         self._state = ClientState.NEW
@@ -241,6 +245,7 @@ class PublishClient:
             "type": "nonprivate",
             "flashVer": _FLASH_VERSION,
             "tcUrl": self._tc_url,
+            **(client_properties() if self._is_enhanced else {}),
         }
         self._call("connect", _Transaction.CONNECT, properties)
         self._state = ClientState.CONNECTING

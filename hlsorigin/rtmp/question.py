@@ -12,6 +12,8 @@ class ConnectQuestion:
     """A ``connect``."""
 
     transaction_id: float
+    #: The client told of enhanced RTMP.
+    wants_capabilities: bool
 
 
 @dataclass(slots=True)

@@ -15,13 +15,13 @@ its question back is told to the client and changes nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from hlsorigin.errors import Amf0Error, HlsOriginError, LimitExceeded, RtmpError, Truncated
 from hlsorigin.rtmp import answer, command as rtmp_command
 from hlsorigin.rtmp.acknowledgement import AcknowledgementCounter
 from hlsorigin.rtmp.amf0 import UNDEFINED, Amf0Value
+from hlsorigin.rtmp.capabilities import Capabilities, CapsEx, asks_for_enhanced, caps_ex_of
 from hlsorigin.rtmp.chunk import ChunkReader
 from hlsorigin.rtmp.command import Command, command_message, status_message
 from hlsorigin.rtmp.events import (
@@ -57,7 +57,13 @@ from hlsorigin.rtmp.message import (
 )
 from hlsorigin.rtmp.outbox import Outbox
 from hlsorigin.rtmp.question import ConnectQuestion, PublishQuestion
-from hlsorigin.rtmp.session_state import MEDIA_STATES, TRANSITIONS, SessionInput, SessionState
+from hlsorigin.rtmp.session_state import (
+    CONNECTED_STATES,
+    MEDIA_STATES,
+    TRANSITIONS,
+    SessionInput,
+    SessionState,
+)
 
 __all__ = ["ServerSession", "SessionLimits", "SessionState"]
 
@@ -115,6 +121,7 @@ class ServerSession:
         self._undecided: deque[ConnectQuestion | PublishQuestion] = deque()
         self._app = ""
         self._tc_url = ""
+        self._client_caps_ex = CapsEx(0)
         self._last_message_stream_id = 0
         #: The client sent FCPublish: it gets onFCPublish when its publish is accepted.
         self._had_fc_publish = False
@@ -128,6 +135,11 @@ class ServerSession:
     def state(self) -> SessionState:
         """Where the connection stands."""
         return self._state
+
+    @property
+    def client_caps_ex(self) -> CapsEx:
+        """What the client said in ``connect`` that it can do beyond RTMP 1.0."""
+        return self._client_caps_ex
 
     @property
     def bytes_received(self) -> int:
@@ -181,22 +193,23 @@ class ServerSession:
         """Give what is to be written to the client, and forget it."""
         return self._outbox.data_to_send()
 
-    def accept_connect(self, extra_info: Mapping[str, Amf0Value] | None = None) -> None:
+    def accept_connect(self, capabilities: Capabilities | None = None) -> None:
         """Answer ``ConnectRequested`` with yes.
 
         Args:
-            extra_info: more properties of the information object, such as ``fourCcList``.
+            capabilities: told to clients that tell theirs.
         Raises:
             RuntimeError: no connect waits.
         """
         question = self._next_question(ConnectQuestion)
         if question is None:
             return
+        told = capabilities.properties() if capabilities and question.wants_capabilities else None
         answers = answer.connect_accepted(
             question,
             window_bytes=self._window_bytes,
             chunk_bytes=self._chunk_bytes,
-            extra_info=extra_info,
+            enhanced=told,
         )
         self._outbox.decide(*answers)
         self._advance(SessionInput.ACCEPT_CONNECT)
@@ -255,6 +268,20 @@ class ServerSession:
         self._outbox.put(status_message(self._publish.message_stream_id, level, code, description))
         self._publish = None
         self._advance(SessionInput.END_PUBLISH)
+
+    def request_reconnect(self, tc_url: str | None, description: str) -> bool:
+        """Ask the client to connect again; it goes on here until it has (E-RTMP v2).
+
+        Args:
+            tc_url: where to, absolute or relative; None: to the same address.
+            description: for people.
+        Returns:
+            Whether it was asked: it is connected, and said that it understands.
+        """
+        can = CapsEx.RECONNECT in self._client_caps_ex and self._state in CONNECTED_STATES
+        if can:
+            self._outbox.put(answer.reconnect_request(tc_url, description))
+        return can
 
     def ping(self, now_ms: int) -> None:
         """Ask the client for a sign of life; it answers with ``PingAnswered``."""
@@ -419,7 +446,8 @@ class ServerSession:
         properties = given if isinstance(given, dict) else {}
         self._app = _text(properties.get("app"))
         self._tc_url = _text(properties.get("tcUrl"))
-        self._ask(ConnectQuestion(command.transaction_id))
+        self._client_caps_ex = caps_ex_of(properties)
+        self._ask(ConnectQuestion(command.transaction_id, asks_for_enhanced(properties)))
         self._events.append(
             ConnectRequested(
                 app=self._app,

@@ -81,5 +81,7 @@ TRANSITIONS: Final[Mapping[tuple[SessionState, SessionInput], SessionState]] = M
     }
 )
 
+#: Here the client knows that it is connected.
+CONNECTED_STATES: Final = frozenset({_S.CONNECTED, _S.PUBLISH_PENDING, _S.PUBLISHING})
 #: Here media and data messages become events.
 MEDIA_STATES: Final = frozenset({_S.BOTH_PENDING, _S.PUBLISH_PENDING, _S.PUBLISHING})

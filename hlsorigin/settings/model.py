@@ -101,7 +101,19 @@ class HttpSettings(_Section):
     #: A local hls.min.js for the player page; empty: the pinned public address.
     hls_js_path: str = ""
     max_connections: Annotated[int, count(1, 1_000_000)] = 10_000
+    #: PEM files: the chain, the server's own certificate first, and its key. Empty: plain HTTP.
+    tls_certificate: str = ""
+    tls_key: str = ""
     trusted_proxies: NoList = ()
+
+    @model_validator(mode="after")
+    def _certificate_has_a_key(self) -> Self:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            missing, other = "tls_key", "tls_certificate"
+            if self.tls_key:
+                missing, other = other, missing
+            raise key_error(missing, f"is missing, and {other} is set: set both or none")
+        return self
 
 
 class AdminSettings(_Section):
@@ -156,7 +168,11 @@ _TOKEN_MARKS: Final = str.maketrans("-._~+/=", "xxxxxxx")
 class HlsSettings(_Section):
     """How a stream is cut and listed."""
 
-    container: Literal["mpegts"] = "mpegts"
+    #: "auto": MPEG-TS where it carries every track, else fragmented MP4.
+    container: Literal["mpegts", "fmp4", "auto"] = "mpegts"
+    #: Whether audio shares a rendition with video; "auto": not where there are several of a kind.
+    track_layout: Literal["auto", "muxed", "separate"] = "auto"
+    #: LL-HLS: parts of segments are listed as they come.
     low_latency: bool = False
     #: Seconds.
     part_duration: Annotated[float, duration(0.1, 5)] = 0.5
@@ -170,22 +186,14 @@ class HlsSettings(_Section):
     #: Seconds a new stream waits for its second track.
     track_wait: Annotated[float, duration(0, 60)] = 1.0
 
-    @field_validator("container", mode="before")
-    @classmethod
-    def _only_mpegts(cls, value: object) -> object:
-        if value == "fmp4":
-            raise ValueError('"fmp4" is not available yet, use "mpegts"')
-        return value
-
-    @field_validator("low_latency")
-    @classmethod
-    def _no_low_latency(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("true is not available yet, use false")
-        return value
-
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
+        if self.low_latency and self.part_duration > self.segment_duration:
+            raise key_error(
+                "part_duration",
+                f"{format_duration(self.part_duration)} is more than segment_duration "
+                f"({format_duration(self.segment_duration)})",
+            )
         if self.max_segment_duration < self.segment_duration:
             raise key_error(
                 "max_segment_duration",

@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RecoveredSegment:
-    """A segment that an earlier process listed and that can still be fetched."""
+    """A segment that an earlier process listed and that can be listed again."""
 
     #: Resource name, for example ``v0-lq2k7d-81.ts``.
     name: str
@@ -20,8 +20,12 @@ class RecoveredSegment:
     program_date_time: datetime | None
     #: EXT-X-DISCONTINUITY stands before it.
     discontinuity: bool
-    #: Size of the stored resource.
+    #: Size of the stored resource; 0 of a gap.
     size_bytes: int
+    #: EXT-X-MAP: resource name of its init section, which can be fetched too; None: it needs none.
+    map_name: str | None = None
+    #: EXT-X-GAP: it is listed, but there is nothing to fetch.
+    gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,10 @@ class StoreUsage:
 
 
 class SegmentStore(Protocol):
-    """Bytes at rest, by stream name (``live/room1``) and resource name (``v0-lq2k7d-81.ts``).
+    """Bytes at rest, by stream name (``live/room1``) and resource name.
+
+    Resources are segments (``v0-lq2k7d-81.ts``), parts (``v0-lq2k7d-81.3.ts``) and init sections
+    (``v0-lq2k7d-i81.mp4``); a store treats them alike.
 
     Guarantees: a ``put`` that returned can be read at once; a resource is seen whole or not at
     all; what was put under a name never changes. All calls come from one event loop. Times are
@@ -96,11 +103,14 @@ class SegmentStore(Protocol):
     async def remove_stream(self, stream_name: str) -> None:
         """Drop everything of a stream."""
 
-    async def recover(self) -> Mapping[str, RecoveredPlaylist]:
-        """Give what an earlier process left, by stream name; empty for a store in memory.
+    async def recover(self) -> Mapping[str, Mapping[str, RecoveredPlaylist]]:
+        """Give what an earlier process left, by stream name, then by rendition (``v0``, ``a0``).
 
-        Called once, after ``open``. A stream whose playlist can't be read is left out, its files
-        stay untouched until the stream is published again or removed.
+        Called once, after ``open``; empty for a store in memory. Every stream given has a ``v0``.
+        One whose ``v0`` can't be read is left out, its files stay untouched until the stream is
+        published again or removed. Of other renditions each that can't be read is left out alone:
+        what it listed stays fetchable for a while, as does all of a stream that has no ``v0``.
+        Playlists may have no segments left, and renditions may end at different numbers.
         """
 
     def usage(self, stream_name: str | None = None) -> StoreUsage:

@@ -4,8 +4,9 @@
 
     {root}/.hlsorigin  .hlsorigin.lock           the root is ours, and one process's at a time
     {root}/{app}/{stream}/.hlsorigin             this folder is ours; without it we touch nothing
-    {root}/{app}/{stream}/v0-lq2k7d-81.ts        segments, written aside and renamed
-    {root}/{app}/{stream}/v0.m3u8                playlists, the same way; the journal for recovery
+    {root}/{app}/{stream}/v0-lq2k7d-81.m4s       segments, written aside and renamed
+    {root}/{app}/{stream}/v0-lq2k7d-i81.mp4      init sections, the same way
+    {root}/{app}/{stream}/v0.m3u8  a0.m3u8       playlists, the same way; the journal for recovery
 
 Rules of this file:
 
@@ -84,7 +85,7 @@ class DiskStore:
         self._lock_descriptor: int | None = None
         self._claimed: set[str] = set()  # streams whose folder is known to be ours
         self._unread: set[str] = set()  # left by an earlier process with a damaged playlist
-        self._recovered: dict[str, RecoveredPlaylist] = {}
+        self._recovered: dict[str, Mapping[str, RecoveredPlaylist]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._app_lock = threading.Lock()  # app folders are shared by streams, held by threads
         self._reads: dict[ResourceKey, asyncio.Task[bytes | None]] = {}
@@ -93,9 +94,9 @@ class DiskStore:
         self.evicted_early = 0
         #: Operations that the file system refused.
         self.errors = 0
-        #: The sentence of the newest of them.
+        #: The sentence of the newest of them, or what ``recover`` could not read.
         self.last_error: str | None = None
-        #: Streams that ``recover`` left out because a playlist of theirs can't be read.
+        #: Streams that ``recover`` left out because their main playlist can't be read.
         self.unreadable_streams = 0
 
     async def open(self) -> None:
@@ -195,8 +196,8 @@ class DiskStore:
         self._check_names(stream_name)
         await self._finish(self._remove_stream(stream_name))
 
-    async def recover(self) -> Mapping[str, RecoveredPlaylist]:
-        """Give what an earlier process left, by stream name, as ``open`` found it."""
+    async def recover(self) -> Mapping[str, Mapping[str, RecoveredPlaylist]]:
+        """Give what an earlier process left, by stream and rendition, as ``open`` found it."""
         recovered, self._recovered = self._recovered, {}
         return recovered
 
@@ -222,12 +223,13 @@ class DiskStore:
         until_s = self._clock() + leftovers.grace_s
         for resource in leftovers.retired:
             self.retire(stream_name, resource, until_s)
-        if leftovers.playlist is not None:
-            self._recovered[stream_name] = leftovers.playlist
+        if leftovers.playlists:
+            self._recovered[stream_name] = leftovers.playlists
         if leftovers.damage is not None:
-            self._unread.add(stream_name)
-            self.unreadable_streams += 1
             self.last_error = leftovers.damage
+            if not leftovers.playlists:
+                self._unread.add(stream_name)
+                self.unreadable_streams += 1
 
     async def _put(self, key: ResourceKey, data: bytes) -> None:
         victims: Sequence[ResourceKey] = ()

@@ -35,7 +35,11 @@ PLAYLIST_SUFFIX: Final = ".m3u8"
 _NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _RESOURCE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 # As hls/naming.py makes them; a poster.jpg that an operator laid beside them does not match.
-_SEGMENT_PATTERN: Final = re.compile(r"[a-z0-9]+-[a-z0-9]+-([0-9]{1,20})\.[a-z0-9]+")
+_MEDIA_PATTERN: Final = re.compile(
+    r"([a-z0-9]+)-[a-z0-9]+-([0-9]{1,20})(?:\.[0-9]{1,6})?\.[a-z][a-z0-9]*"
+)
+_INIT_PATTERN: Final = re.compile(r"([a-z0-9]+)-[a-z0-9]+-i([0-9]{1,20})\.mp4")
+_MEDIA_PLAYLIST_PATTERN: Final = re.compile(r"([av][0-9]{1,3})\.m3u8")
 
 _fdatasync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)  # none on macOS
 _FILE_MODE: Final = 0o644  # other web servers, under another user, serve the folder as it is
@@ -46,12 +50,22 @@ _FOLDER_MODE: Final = 0o755
 class FolderContent:
     """What an owned stream folder holds, by kind of name."""
 
-    #: Sizes in bytes of files named like our segments.
-    segments: Mapping[str, int]
+    #: Sizes in bytes of files named like our segments, parts and init sections.
+    resources: Mapping[str, int]
     #: Sizes in bytes of files that may be ours, if a playlist of ours names them.
     others: Mapping[str, int]
-    #: Names of playlists.
-    playlists: Sequence[str]
+    #: Renditions that have a media playlist: ``v0`` for v0.m3u8.
+    renditions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceName:
+    """What the name of a resource of ours says."""
+
+    rendition: str
+    #: Of the segment; of a part: that of its segment; of an init section: the first that needs it.
+    msn: int
+    is_init: bool
 
 
 def why_stream_name_is_unsafe(stream_name: str) -> str | None:
@@ -69,10 +83,12 @@ def why_resource_is_unsafe(resource: str) -> str | None:
     return f"resource name {resource[:220]!r} can't be a file name of the store"
 
 
-def msn_of(resource: str) -> int | None:
-    """Give the media sequence number in a segment's name; None when it is no segment's."""
-    match = _SEGMENT_PATTERN.fullmatch(resource)
-    return None if match is None else int(match[1])
+def parse_resource(resource: str) -> ResourceName | None:
+    """Take apart the name of a segment, a part or an init section; None when it is none's."""
+    for pattern in (_MEDIA_PATTERN, _INIT_PATTERN):
+        if (match := pattern.fullmatch(resource)) is not None:
+            return ResourceName(match[1], int(match[2]), is_init=pattern is _INIT_PATTERN)
+    return None
 
 
 def lock_root(root: Path) -> int:
@@ -111,20 +127,21 @@ def owned_streams(root: Path) -> Sequence[str]:
 
 def list_content(folder: Path) -> FolderContent:
     """Say what an owned folder holds. Raises StoreError."""
-    segments: dict[str, int] = {}
+    resources: dict[str, int] = {}
     others: dict[str, int] = {}
-    playlists: list[str] = []
+    renditions: list[str] = []
     with os_errors("list", folder), os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
             if why_resource_is_unsafe(name) or not entry.is_file(follow_symlinks=False):
                 continue
             if name.endswith(PLAYLIST_SUFFIX):
-                playlists.append(name)
+                if (match := _MEDIA_PLAYLIST_PATTERN.fullmatch(name)) is not None:
+                    renditions.append(match[1])
             else:
-                sizes = others if msn_of(name) is None else segments
+                sizes = others if parse_resource(name) is None else resources
                 sizes[name] = entry.stat(follow_symlinks=False).st_size
-    return FolderContent(segments, others, sorted(playlists))
+    return FolderContent(resources, others, sorted(renditions))
 
 
 def sweep_temporaries(folder: Path) -> None:
@@ -271,7 +288,7 @@ def _is_name_of_ours(name: str) -> bool:
         return True
     if why_resource_is_unsafe(name):
         return False
-    return name.endswith(PLAYLIST_SUFFIX) or msn_of(name) is not None
+    return name.endswith(PLAYLIST_SUFFIX) or parse_resource(name) is not None
 
 
 def _names_in(folder: Path) -> Sequence[str]:

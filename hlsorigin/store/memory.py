@@ -78,7 +78,7 @@ class MemoryStore:
         self._ledger.remove_stream(stream_name)
         self._data.pop(stream_name, None)
 
-    async def recover(self) -> Mapping[str, RecoveredPlaylist]:
+    async def recover(self) -> Mapping[str, Mapping[str, RecoveredPlaylist]]:
         """Give nothing: there is no earlier process."""
         return {}
 

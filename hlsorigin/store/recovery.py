@@ -1,8 +1,9 @@
 """What an earlier process left in a stream's folder: which segments go on, and which go.
 
-The playlists on disk are the journal. A playlist is written after the segments it names, so the
-newest one says what players have seen; files beyond it were never named, files before it left the
-playlist not long ago and must stay fetchable for a while (invariant 2 of design.md).
+The playlists on disk are the journal, one for each rendition. A playlist is written after the
+segments it names, so the newest one says what players have seen; files beyond it were never named,
+files before it left the playlist not long ago and must stay fetchable for a while (invariant 2 of
+design.md). What belongs to a rendition without a readable playlist may be either: it stays as long.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ import m3u8
 from hlsorigin.errors import StoreError
 from hlsorigin.store.base import RecoveredPlaylist, RecoveredSegment
 from hlsorigin.store.folder import (
+    PLAYLIST_SUFFIX,
     FolderContent,
     list_content,
-    msn_of,
     os_errors,
     owned_streams,
+    parse_resource,
     remove_files,
     sweep_temporaries,
     why_resource_is_unsafe,
 )
 
-#: The media playlist that numbers the stream when there are several.
-_MAIN_PLAYLIST: Final = "v0.m3u8"
+#: The rendition that numbers the stream: without it the others can't go on.
+_MAIN_RENDITION: Final = "v0"
 # Twelve hours of two-second segments take 3 MiB.
 _MAX_PLAYLIST_BYTES: Final = 16 << 20
 _MAX_SEQUENCE: Final = (1 << 64) - 1  # RFC 8216 4.2: decimal-integer
@@ -48,8 +50,8 @@ _UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, Arithm
 class StreamLeftovers:
     """What is to happen to the files of one stream."""
 
-    #: None when no media playlist was left, or one is damaged.
-    playlist: RecoveredPlaylist | None
+    #: By rendition, the main one among them; empty when that was not left or is damaged.
+    playlists: Mapping[str, RecoveredPlaylist]
     #: Sizes in bytes of what stays, by resource name.
     kept: Mapping[str, int]
     #: Those among ``kept`` that left the playlist: to be dropped after ``grace_s``.
@@ -57,7 +59,8 @@ class StreamLeftovers:
     grace_s: float
     #: Files that no playlist ever named; to be removed.
     doomed: Sequence[str]
-    #: Why a playlist can't be read; None when all can.
+    #: Why a playlist can't be read; None when all can. Without any playlist at all, nothing is to
+    #: be touched.
     damage: str | None = None
 
 
@@ -69,7 +72,7 @@ class _Listing:
     #: Everything it names: segments, parts, initialization sections.
     named: frozenset[str]
     #: The segments that can be listed again and their initialization sections. Not their parts:
-    #: a playlist that is continued names none of an earlier process.
+    #: a playlist that is continued names none of an earlier process. Nor gaps.
     still_named: frozenset[str]
     #: Length of the playlist as it was written.
     duration_s: float
@@ -87,11 +90,7 @@ def take_over(root: Path) -> Mapping[str, StreamLeftovers]:
     for stream_name in owned_streams(root):
         folder = root / stream_name
         sweep_temporaries(folder)
-        content = list_content(folder)
-        try:
-            leftovers = read_leftovers(folder, content)
-        except StoreError as err:
-            leftovers = StreamLeftovers(None, content.segments, (), 0.0, (), damage=str(err))
+        leftovers = read_leftovers(folder, list_content(folder))
         remove_files(folder, leftovers.doomed)
         taken_over[stream_name] = leftovers
     return taken_over
@@ -100,46 +99,71 @@ def take_over(root: Path) -> Mapping[str, StreamLeftovers]:
 def read_leftovers(folder: Path, content: FolderContent) -> StreamLeftovers:
     """Read the playlists of a stream's folder and sort its files by them. Blocks.
 
-    A segment whose file is missing or empty can't be listed again, nor can those before it.
-
-    Raises:
-        StoreError: a playlist can't be read or makes no sense.
+    A segment whose file or initialization section is missing or empty can't be listed again, nor
+    can those before it.
     """
-    sizes = {**content.others, **content.segments}
-    listings = {}
-    for name in content.playlists:
-        listing = _read_playlist(folder / name, sizes)
-        if listing is not None:
-            listings[name] = listing
-    if not listings:
-        return StreamLeftovers(
-            None, content.segments, tuple(content.segments), DEFAULT_GRACE_S, doomed=()
-        )
-    main = listings.get(_MAIN_PLAYLIST) or next(iter(listings.values()))
-    named = frozenset().union(*(listing.named for listing in listings.values()))
-    still_named = frozenset().union(*(listing.still_named for listing in listings.values()))
-    next_msn = main.playlist.media_sequence + len(main.playlist.segments)
+    sizes = {**content.others, **content.resources}
+    listings: dict[str, _Listing] = {}
+    damage: str | None = None
+    for rendition in content.renditions:
+        try:
+            listings[rendition] = _read_playlist(folder / f"{rendition}{PLAYLIST_SUFFIX}", sizes)
+        except StoreError as err:
+            damage = str(err)
+            if rendition == _MAIN_RENDITION:
+                break
+    if damage is not None and _MAIN_RENDITION not in listings:
+        kept = {name: content.resources[name] for name in sorted(content.resources, key=_age)}
+        return StreamLeftovers({}, kept, (), 0.0, (), damage)
+    return _sort_files(content, sizes, listings, damage)
+
+
+def _sort_files(
+    content: FolderContent,
+    sizes: Mapping[str, int],
+    listings: Mapping[str, _Listing],
+    damage: str | None,
+) -> StreamLeftovers:
+    named: frozenset[str] = frozenset().union(*(each.named for each in listings.values()))
+    continued = listings if _MAIN_RENDITION in listings else {}
+    still_named: frozenset[str] = frozenset().union(
+        *(each.still_named for each in continued.values())
+    )
     doomed = [
-        name
-        for name in content.segments
-        if name not in named and (msn := msn_of(name)) is not None and msn >= next_msn
+        name for name in content.resources if name not in named and _is_beyond(name, listings)
     ]
-    dropped = frozenset(doomed)
     kept = {
-        name: size
-        for name, size in sizes.items()
-        if name in named or (name in content.segments and name not in dropped)
+        name: size for name, size in sizes.items() if name in named or name in content.resources
     }
+    for name in doomed:
+        del kept[name]
+    durations_s = [_GRACE_PLAYLISTS * each.duration_s for each in listings.values()]
     return StreamLeftovers(
-        main.playlist,
+        {rendition: each.playlist for rendition, each in continued.items()},
         kept,
-        retired=[name for name in kept if name not in still_named],
-        grace_s=_GRACE_PLAYLISTS * max(listing.duration_s for listing in listings.values()),
+        retired=sorted(kept.keys() - still_named, key=_age),
+        grace_s=max(durations_s, default=DEFAULT_GRACE_S),
         doomed=doomed,
+        damage=damage,
     )
 
 
-def _read_playlist(path: Path, sizes: Mapping[str, int]) -> _Listing | None:
+def _is_beyond(resource: str, listings: Mapping[str, _Listing]) -> bool:
+    """Say whether a resource comes behind the end of its rendition's playlist."""
+    name = parse_resource(resource)
+    if name is None or name.rendition not in listings:
+        return False
+    playlist = listings[name.rendition].playlist
+    return name.msn >= playlist.media_sequence + len(playlist.segments)
+
+
+def _age(resource: str) -> tuple[bool, int, str]:
+    """Order what a full store drops: the oldest first, init sections after all that need them."""
+    name = parse_resource(resource)
+    return (False, 0, resource) if name is None else (name.is_init, name.msn, resource)
+
+
+def _read_playlist(path: Path, sizes: Mapping[str, int]) -> _Listing:
     with os_errors("read", path), path.open("rb") as file:
         content = file.read(_MAX_PLAYLIST_BYTES + 1)
     if len(content) > _MAX_PLAYLIST_BYTES:
@@ -150,10 +174,12 @@ def _read_playlist(path: Path, sizes: Mapping[str, int]) -> _Listing | None:
         raise StoreError(f"{path} is no playlist that can be continued: {err}") from err
 
 
-def _parse_listing(text: str, sizes: Mapping[str, int]) -> _Listing | None:
+def _parse_listing(text: str, sizes: Mapping[str, int]) -> _Listing:
     try:
         parsed = m3u8.loads(text)
-        return None if parsed.is_variant else _listing_from(parsed, sizes)
+        if parsed.is_variant:
+            raise StoreError("it is a multivariant playlist")
+        return _listing_from(parsed, sizes)
     except _UNREADABLE as err:
         raise StoreError(f"not readable as a playlist ({type(err).__name__}: {err})") from err
 
@@ -161,24 +187,22 @@ def _parse_listing(text: str, sizes: Mapping[str, int]) -> _Listing | None:
 def _listing_from(parsed: Any, sizes: Mapping[str, int]) -> _Listing:
     """Take what m3u8 read; it is untyped, so nothing of it leaves this function unchecked."""
     items = list(parsed.segments)
+    named = {_name(init_section.uri) for init_section in parsed.segment_map}
+    named.update(_name(part.uri) for item in items for part in item.parts)
     if items and items[-1].uri is None and items[-1].duration is None:
         # m3u8 hangs the parts and hints of the segment that is being made on one more segment.
-        open_parts = _parts_of(items.pop())
-    else:
-        open_parts = frozenset()
+        items.pop()
     media_sequence = _integer(parsed.media_sequence, "EXT-X-MEDIA-SEQUENCE")
     discontinuity_sequence = _integer(
         parsed.discontinuity_sequence or 0, "EXT-X-DISCONTINUITY-SEQUENCE"
     )
     durations_s = [_duration_s(item.duration) for item in items]
-    names = [_names_of(item) for item in items]
     segments = [
-        RecoveredSegment(
-            item.uri, duration_s, date, bool(item.discontinuity), sizes.get(item.uri, 0)
-        )
+        _segment_from(item, duration_s, date, sizes)
         for item, duration_s, date in zip(items, durations_s, _dates(items), strict=True)
     ]
-    first = _first_listable(names, sizes)
+    named.update(segment.name for segment in segments)
+    first = _first_listable(segments, sizes)
     playlist = RecoveredPlaylist(
         target_duration_s=_integer(parsed.target_duration, "EXT-X-TARGETDURATION"),
         media_sequence=media_sequence + first,
@@ -190,30 +214,48 @@ def _listing_from(parsed: Any, sizes: Mapping[str, int]) -> _Listing:
         independent_segments=bool(parsed.is_independent_segments),
         segments=tuple(segments[first:]),
     )
+    still_named = {segment.name for segment in playlist.segments if not segment.gap}
+    still_named.update(segment.map_name for segment in playlist.segments if segment.map_name)
     return _Listing(
-        playlist,
-        named=open_parts.union(*names, *map(_parts_of, items)),
-        still_named=frozenset().union(*names[first:]),
-        duration_s=math.fsum(durations_s),
+        playlist, frozenset(named), frozenset(still_named), duration_s=math.fsum(durations_s)
     )
 
 
-def _first_listable(names: Sequence[frozenset[str]], sizes: Mapping[str, int]) -> int:
-    """Give the index behind the last segment that lacks its file or initialization section."""
-    for index in range(len(names) - 1, -1, -1):
-        if not all(sizes.get(name) for name in names[index]):
+def _segment_from(
+    item: Any, duration_s: float, date: datetime | None, sizes: Mapping[str, int]
+) -> RecoveredSegment:
+    # m3u8 hangs an EXT-X-GAP that stands before the parts of a segment on the first of them.
+    gap = bool(item.gap_tag) or any(part.gap_tag for part in item.parts)
+    name = _name(item.uri)
+    return RecoveredSegment(
+        name,
+        duration_s,
+        date,
+        bool(item.discontinuity),
+        0 if gap else sizes.get(name, 0),
+        None if item.init_section is None else _name(item.init_section.uri),
+        gap,
+    )
+
+
+def _first_listable(segments: Sequence[RecoveredSegment], sizes: Mapping[str, int]) -> int:
+    """Give the index behind the last segment that lacks its file or initialization section.
+
+    A gap lacks no file, and needs its initialization section all the same: no playlist names what
+    is not there (invariant 1).
+    """
+    for index in range(len(segments) - 1, -1, -1):
+        segment = segments[index]
+        if not (segment.gap or segment.size_bytes) or not _has_map(segment, sizes):
             return index + 1
     return 0
 
 
-def _names_of(item: Any) -> frozenset[str]:
-    if item.init_section is None:
-        return frozenset((_name(item.uri),))
-    return frozenset((_name(item.uri), _name(item.init_section.uri)))
-
-
-def _parts_of(item: Any) -> frozenset[str]:
-    return frozenset(_name(part.uri) for part in item.parts)
+def _has_map(segment: RecoveredSegment, sizes: Mapping[str, int]) -> bool:
+    if segment.map_name is None:
+        return True
+    name = parse_resource(segment.map_name)
+    return name is not None and name.is_init and bool(sizes.get(segment.map_name))
 
 
 def _dates(items: Sequence[Any]) -> Iterator[datetime | None]:

@@ -1,4 +1,4 @@
-"""The admin listener: health, and the streams as JSON."""
+"""The admin listener: health, the streams as JSON, and events for them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import hlsorigin
+from hlsorigin.errors import LimitExceeded
 from hlsorigin.live.hub import StreamHub
 from hlsorigin.live.stream import LiveStream
 from hlsorigin.media.timebase import TIMESCALE
 from hlsorigin.media.track import MediaKind, Track
 from hlsorigin.store.base import SegmentStore
+from hlsorigin.web.event_body import MAX_BODY_BYTES, parse_event
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -51,6 +53,11 @@ class AdminApp:
                     "/api/v1/streams/{app}/{name}/publisher",
                     self._guarded(self._kick),
                     methods=["DELETE"],
+                ),
+                Route(
+                    "/api/v1/streams/{app}/{name}/events",
+                    self._guarded(self._add_event),
+                    methods=["POST"],
                 ),
             ],
             exception_handlers={HTTPException: _problem},
@@ -96,6 +103,18 @@ class AdminApp:
         publisher.end("kicked by the operator")
         return Response(status_code=204)
 
+    async def _add_event(self, request: Request) -> Response:
+        stream = self._find(request)
+        try:
+            event = parse_event(await _read_json(request))
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        try:
+            event_id = stream.add_event(event)
+        except (ValueError, LimitExceeded) as error:
+            raise HTTPException(409, str(error)) from error
+        return _json({"id": event_id}, 202)
+
     def _find(self, request: Request) -> LiveStream:
         stream = self._hub.get(f"{request.path_params['app']}/{request.path_params['name']}")
         if stream is None:
@@ -123,13 +142,26 @@ class AdminApp:
                     "code": each.note.code,
                     "message": each.note.message,
                 }
-                for each in stream.notes
+                for each in stream.record.notes
             ],
             "data_events": [
                 {"at": _time(each.wallclock_s), "name": each.name, "values": _plain(each.values)}
-                for each in stream.data_events
+                for each in stream.record.data_events
             ],
         }
+
+
+async def _read_json(request: Request) -> bytes:
+    """Give a body that is said to be JSON; no more of it is read than may be."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415, "the Content-Type must be application/json")
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is over {MAX_BODY_BYTES} bytes")
+    return bytes(body)
 
 
 def _describe_publisher(stream: LiveStream) -> dict[str, Any] | None:
@@ -157,13 +189,13 @@ def _describe_ingest(stream: LiveStream) -> dict[str, Any] | None:
     packager = stream.packager
     if packager is None:
         return None
-    interval = packager.segmenter.keyframe_interval_90k
+    interval = packager.keyframe_interval_90k
     return {
         "samples": stream.samples_received,
-        "frames_dropped": packager.segmenter.frames_dropped,
+        "frames_dropped": packager.frames_dropped,
         "timestamp_jumps": packager.timestamp_jumps,
         "keyframe_interval_s": round(interval / TIMESCALE, 3) if interval else None,
-        "frame_rate": round(float(stream.frame_rate), 3) if stream.frame_rate else None,
+        "frame_rate": round(float(stream.main.frame_rate), 3) if stream.main.frame_rate else None,
     }
 
 
@@ -176,8 +208,8 @@ def _describe_window(stream: LiveStream) -> dict[str, Any]:
         "segments": len(segments),
         "window_s": round(sum(each.duration_90k for each in segments) / TIMESCALE, 3),
         "last_segment_s": round(segments[-1].duration_90k / TIMESCALE, 3) if segments else None,
-        "bandwidth_bps": stream.meter.peak_bps,
-        "average_bandwidth_bps": stream.meter.average_bps,
+        "bandwidth_bps": stream.main.meter.peak_bps,
+        "average_bandwidth_bps": stream.main.meter.average_bps,
         "is_ended": stream.window.is_ended,
     }
 

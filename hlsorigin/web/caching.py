@@ -36,6 +36,10 @@ SEGMENT: Final = b"public, max-age=3600, immutable"
 NOT_YET: Final = b"public, max-age=1"
 #: Left the window: it will not come back.
 GONE: Final = b"public, max-age=60"
+#: A playlist that changes with every part; answers to directives live longer.
+LOW_LATENCY_PLAYLIST: Final = b"public, max-age=1"
+#: nginx in front sends an answer on that was held as soon as it comes.
+UNBUFFERED: Final = (b"x-accel-buffering", b"no")
 #: Errors and answers for one viewer.
 NO_STORE: Final = b"no-store"
 
@@ -43,3 +47,8 @@ NO_STORE: Final = b"no-store"
 def playlist(target_duration_s: int) -> bytes:
     """Give the Cache-Control of a playlist: half a target duration, at least a second."""
     return b"public, max-age=%d" % max(1, target_duration_s // 2)
+
+
+def blocked_playlist(target_duration_s: int) -> bytes:
+    """Give the Cache-Control of an answer to ``_HLS_msn`` (8216bis B.1: six target durations)."""
+    return b"public, max-age=%d" % (6 * target_duration_s)

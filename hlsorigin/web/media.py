@@ -1,48 +1,62 @@
-"""Playlists and segments: a plain ASGI callable that answers from prepared bytes.
+"""Playlists, segments and parts: a plain ASGI callable that answers from prepared bytes.
 
 The order of the checks is the order of the file: method, path, then the object.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import asyncio
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import structlog
 
-from hlsorigin.errors import StoreError
-from hlsorigin.hls import naming, playlist
+from hlsorigin.errors import DirectiveError, StoreError
+from hlsorigin.hls import naming
+from hlsorigin.hls.delivery import (
+    AnswerNow,
+    Directives,
+    Refuse,
+    WaitFor,
+    Wanted,
+    advance_part_limit,
+    decide,
+    max_hold_s,
+    parse_directives,
+)
 from hlsorigin.live.hub import StreamHub
+from hlsorigin.live.rendition import Rendition
 from hlsorigin.live.stream import LiveStream
-from hlsorigin.live.version import PlaylistVersion
+from hlsorigin.live.version import MediaVersion
 from hlsorigin.store.base import SegmentStore
-from hlsorigin.web import caching, conditional
-
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from hlsorigin.web import caching
+from hlsorigin.web.answer import Answer, ASGIApp, Receive, Scope, Send, send_all, send_error
 
 _log = structlog.stdlib.get_logger("hlsorigin.web")
 
-#: Content-Type by a segment's extension: the one line a new container needs here.
-_MEDIA_TYPES: Final = {"ts": b"video/mp2t"}
-_PLAYLIST_TYPE: Final = playlist.MEDIA_TYPE.encode()
-_MEDIA_PLAYLIST: Final = naming.media_playlist_name(naming.MAIN_RENDITION)
+#: Content-Type by a segment's extension, with video and of audio alone: the one line a new
+#: container needs here.
+_MEDIA_TYPES: Final = {
+    "ts": (b"video/mp2t", b"video/mp2t"),
+    "m4s": (b"video/mp4", b"audio/mp4"),
+    naming.INIT_EXTENSION: (b"video/mp4", b"audio/mp4"),
+}
 
 
 class MediaApp:
     """Answers for ``/{app}/{stream}.m3u8`` and everything below ``/{app}/{stream}/``.
 
     Args:
+        parts: where the parts of low latency are.
         fallback: answers every path that is not media's (the player page and the rest).
     """
 
-    def __init__(self, hub: StreamHub, store: SegmentStore, fallback: ASGIApp) -> None:
+    def __init__(
+        self, hub: StreamHub, store: SegmentStore, parts: SegmentStore, fallback: ASGIApp
+    ) -> None:
         self._hub = hub
         self._store = store
+        self._parts = parts
         self._fallback = fallback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,69 +77,241 @@ class MediaApp:
         if not is_alias and (len(parts) != 4 or not parts[3]):
             await self._fallback(scope, receive, send)
             return
-        answer = _Answer(scope, send)
+        answer = Answer(scope, send)
         try:
             if is_alias:
                 await self._entry(answer, f"{parts[1]}/{parts[2][:-5]}", is_alias=True)
             else:
-                await self._resource(answer, f"{parts[1]}/{parts[2]}", parts[3])
+                request = _Request(f"{parts[1]}/{parts[2]}", parts[3], scope, receive, answer)
+                await self._resource(request)
         except Exception:
             _log.exception("request_failed", path=path)
             if not answer.has_started:
                 await answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error")
 
-    async def _resource(self, answer: _Answer, stream_name: str, resource: str) -> None:
+    async def _resource(self, request: _Request) -> None:
+        resource, answer = request.resource, request.answer
+        if resource == naming.ENTRY_PLAYLIST:
+            await self._entry(answer, request.stream_name, is_alias=False)
+            return
         if resource.endswith(".m3u8"):
-            if resource == _MEDIA_PLAYLIST:
-                await self._media_playlist(answer, stream_name)
-            elif resource == naming.ENTRY_PLAYLIST:
-                await self._entry(answer, stream_name, is_alias=False)
-            else:
-                await answer.error(HTTPStatus.NOT_FOUND, "no such playlist", caching.NOT_YET)
+            await self._media_playlist(request)
+            return
+        if naming.is_init_name(resource):
+            await self._stored(request, None, naming.INIT_EXTENSION)
             return
         name = naming.SegmentName.parse(resource)
         if name is None or name.extension not in _MEDIA_TYPES:
             await answer.error(HTTPStatus.NOT_FOUND, "no such resource", caching.NOT_YET)
-            return
-        await self._segment(answer, stream_name, resource, name)
+        elif name.part is not None:
+            await self._part(request, name, name.part)
+        else:
+            await self._stored(request, name, name.extension)
 
-    async def _entry(self, answer: _Answer, stream_name: str, *, is_alias: bool) -> None:
+    # ---- playlists -------------------------------------------------------------------------
+
+    async def _entry(self, answer: Answer, stream_name: str, *, is_alias: bool) -> None:
         stream = self._hub.get(stream_name)
         if stream is None:
             await answer.error(HTTPStatus.NOT_FOUND, "no such stream", caching.NOT_YET)
             return
-        await answer.playlist(stream, stream.entry_alias if is_alias else stream.entry)
+        version = stream.entry_alias if is_alias else stream.entry
+        target = stream.target_duration_s
+        if version is None or target is None:
+            await _answer_starting(answer)
+            return
+        await answer.playlist(version, caching.playlist(target))
 
-    async def _media_playlist(self, answer: _Answer, stream_name: str) -> None:
-        stream = self._hub.get(stream_name)
+    async def _media_playlist(self, request: _Request) -> None:
+        answer = request.answer
+        stream = self._hub.get(request.stream_name)
         if stream is None:
             await answer.error(HTTPStatus.NOT_FOUND, "no such stream", caching.NOT_YET)
             return
-        await answer.playlist(stream, stream.media_playlist)
+        rendition = stream.rendition(naming.rendition_of(request.resource) or "")
+        if rendition is None:
+            await answer.error(HTTPStatus.NOT_FOUND, "no such playlist", caching.NOT_YET)
+            return
+        version, target = rendition.version, stream.target_duration_s
+        if version is None or target is None:
+            await _answer_starting(answer)
+            return
+        query = request.scope["query_string"]
+        if not query or version.edge.is_ended:  # directives are ignored then (8216bis 6.2.5)
+            await answer.playlist(version.full, _plain_caching(version, target))
+            return
+        await self._directed(request, stream, rendition, version, target)
 
-    async def _segment(
-        self, answer: _Answer, stream_name: str, resource: str, name: naming.SegmentName
+    async def _directed(
+        self,
+        request: _Request,
+        stream: LiveStream,
+        rendition: Rendition,
+        version: MediaVersion,
+        target_duration_s: int,
     ) -> None:
+        """Answer a request with a query: now, when there is what it asks for, or not at all."""
+        answer = request.answer
+        part_target = version.part_target_90k
+        limit = None
+        if part_target is not None:
+            limit = advance_part_limit(part_target, target_duration_s)
+        try:
+            directives = parse_directives(request.scope["query_string"])
+        except DirectiveError as error:
+            await answer.error(HTTPStatus.BAD_REQUEST, str(error))
+            return
+        decision = decide(directives, version.edge, limit)
+        if isinstance(decision, Refuse):
+            await answer.error(HTTPStatus.BAD_REQUEST, decision.reason)
+            return
+        if isinstance(decision, WaitFor):
+            is_there = await request.hold(
+                rendition, decision.wanted, target_duration_s, is_part=False
+            )
+            if is_there is None:
+                return
+            if not is_there or rendition.version is None:
+                await _answer_late(answer)
+                return
+            version = rendition.version
+        cache_control = _caching(directives, version, target_duration_s)
+        form = version.form(directives.skip)
+        await answer.playlist(form, cache_control, is_held=not isinstance(decision, AnswerNow))
+
+    # ---- media -----------------------------------------------------------------------------
+
+    async def _part(self, request: _Request, name: naming.SegmentName, part: int) -> None:
+        """Send a part; hold the request for the one that is hinted (8216bis 6.2.6)."""
+        stream = self._hub.get(request.stream_name)
+        rendition = stream.rendition(name.rendition) if stream is not None else None
+        data = self._parts.get_nowait(request.stream_name, request.resource)
+        if data is None and stream is not None and rendition is not None:
+            version, target = rendition.version, stream.target_duration_s
+            hint = version.hint if version is not None else None
+            if target is not None and hint == request.resource:
+                wanted = Wanted(name.msn, part)
+                is_there = await request.hold(rendition, wanted, target, is_part=True)
+                if is_there is None:
+                    return
+                if not is_there:
+                    await _answer_late(request.answer)
+                    return
+                data = self._parts.get_nowait(request.stream_name, request.resource)
+        if data is None:
+            await self._missing(request, rendition, name, "part")
+            return
+        await self._send(request, rendition, data, name.extension)
+
+    async def _stored(
+        self, request: _Request, name: naming.SegmentName | None, extension: str
+    ) -> None:
+        """Send a segment or an init section."""
+        stream_name, resource = request.stream_name, request.resource
         data = self._store.get_nowait(stream_name, resource)
         if data is None and naming.why_name_is_invalid(*stream_name.split("/")) is None:
             try:
                 data = await self._store.get(stream_name, resource)
             except StoreError:
-                await answer.error(
+                await request.answer.error(
                     HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer", retry=True
                 )
                 return
         stream = self._hub.get(stream_name)
+        rendition = None
+        if stream is not None:
+            rendition = stream.rendition(resource.partition("-")[0])
         if data is None:
-            is_gone = stream is not None and name.msn < stream.window.next_msn
-            await answer.error(
-                HTTPStatus.NOT_FOUND,
-                "the segment left the window" if is_gone else "no such segment",
-                caching.GONE if is_gone else caching.NOT_YET,
-            )
+            await self._missing(request, rendition, name, "segment")
             return
-        modified_s = stream.modified_s(resource) if stream is not None else None
-        await answer.segment(data, name, modified_s)
+        await self._send(request, rendition, data, extension)
+
+    async def _send(
+        self, request: _Request, rendition: Rendition | None, data: bytes, extension: str
+    ) -> None:
+        resource = request.resource
+        is_audio = resource.startswith("a")
+        modified_s = rendition.modified_s(resource) if rendition is not None else None
+        await request.answer.resource(data, resource, _MEDIA_TYPES[extension][is_audio], modified_s)
+
+    async def _missing(
+        self,
+        request: _Request,
+        rendition: Rendition | None,
+        name: naming.SegmentName | None,
+        what: str,
+    ) -> None:
+        next_msn = rendition.window.next_msn if rendition is not None else 0
+        is_gone = name is not None and name.msn < next_msn
+        await request.answer.error(
+            HTTPStatus.NOT_FOUND,
+            f"the {what} left the window" if is_gone else f"no such {what}",
+            caching.GONE if is_gone else caching.NOT_YET,
+        )
+
+
+class _Request:
+    """A request for something below a stream."""
+
+    __slots__ = ("answer", "receive", "resource", "scope", "stream_name")
+
+    def __init__(
+        self, stream_name: str, resource: str, scope: Scope, receive: Receive, answer: Answer
+    ) -> None:
+        self.stream_name = stream_name
+        self.resource = resource
+        self.scope = scope
+        self.receive = receive
+        self.answer = answer
+
+    async def hold(
+        self, rendition: Rendition, wanted: Wanted, target_duration_s: int, *, is_part: bool
+    ) -> bool | None:
+        """Wait for what the request asks for.
+
+        Returns:
+            False when it did not come in time; None when the peer has hung up.
+        """
+        waiters = rendition.waiters
+        wait = waiters.part if is_part else waiters.playlist
+        gone = asyncio.get_running_loop().create_task(_until_gone(self.receive))
+        try:
+            is_there = await wait(wanted, max_hold_s(target_duration_s), gone)
+        finally:
+            has_gone = gone.done()
+            gone.cancel()
+        return None if has_gone else is_there
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _plain_caching(version: MediaVersion, target_duration_s: int) -> bytes:
+    if version.part_target_90k is not None and not version.edge.is_ended:
+        return caching.LOW_LATENCY_PLAYLIST
+    return caching.playlist(target_duration_s)
+
+
+def _caching(directives: Directives, version: MediaVersion, target_duration_s: int) -> bytes:
+    """Give the life of an answer to directives: its URL asks for this version and no other.
+
+    One for an old segment is as good as a request without directives.
+    """
+    if directives.msn is None or directives.msn < version.edge.next_msn - 1:
+        return _plain_caching(version, target_duration_s)
+    return caching.blocked_playlist(target_duration_s)
+
+
+async def _answer_starting(answer: Answer) -> None:
+    await answer.error(HTTPStatus.SERVICE_UNAVAILABLE, "the stream is starting", retry=True)
+
+
+async def _answer_late(answer: Answer) -> None:
+    await answer.error(
+        HTTPStatus.SERVICE_UNAVAILABLE, "what was asked for did not come in time", retry=True
+    )
 
 
 def is_canonical(path: str, raw_path: bytes) -> bool:
@@ -143,140 +329,9 @@ def is_canonical(path: str, raw_path: bytes) -> bool:
     return not any(part in (".", "..") for part in path.split("/"))
 
 
-class _Answer:
-    """One request and the ways to answer it."""
-
-    __slots__ = ("_headers", "_is_head", "_send", "has_started")
-
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._send = send
-        #: Something was sent.
-        self.has_started = False
-        self._is_head = scope["method"] == "HEAD"
-        self._headers = _joined(scope["headers"])
-
-    async def playlist(self, stream: LiveStream, version: PlaylistVersion | None) -> None:
-        """Send a playlist version, or 503 while there is none."""
-        target = stream.target_duration_s
-        if version is None or target is None:
-            await self.error(HTTPStatus.SERVICE_UNAVAILABLE, "the stream is starting", retry=True)
-            return
-        is_gzip = conditional.accepts_gzip(self._headers.get(b"accept-encoding", b""))
-        etag = version.gzip_etag if is_gzip else version.etag
-        headers: caching.Headers = [
-            (b"cache-control", caching.playlist(target)),
-            (b"etag", etag),
-            (b"last-modified", conditional.http_date(version.modified_s)),
-            (b"vary", b"Accept-Encoding"),
-            *caching.CORS,
-        ]
-        # Within its second, Last-Modified can't tell two versions apart (RFC 9110 8.8.2.2).
-        is_telling = version.dates_are_unique and version.modified_s + 1 < time.time()
-        modified_s = version.modified_s if is_telling else None
-        if conditional.has_failed(self._headers, etag, modified_s):
-            await self.error(HTTPStatus.PRECONDITION_FAILED, "the playlist is another version")
-            return
-        if conditional.is_not_modified(self._headers, etag, modified_s):
-            await self._respond(HTTPStatus.NOT_MODIFIED, headers, b"")
-            return
-        headers.append((b"content-type", _PLAYLIST_TYPE))
-        if is_gzip:
-            headers.append((b"content-encoding", b"gzip"))
-        await self._respond(HTTPStatus.OK, headers, version.gzip if is_gzip else version.body)
-
-    async def segment(self, data: bytes, name: naming.SegmentName, modified_s: int | None) -> None:
-        """Send a segment, whole or a range of it."""
-        etag = f'"{name.rendition}-{name.epoch}-{name.msn}"'.encode()
-        headers: caching.Headers = [
-            (b"cache-control", caching.SEGMENT),
-            (b"etag", etag),
-            (b"accept-ranges", b"bytes"),
-            *caching.CORS,
-        ]
-        if modified_s is not None:
-            headers.append((b"last-modified", conditional.http_date(modified_s)))
-        if conditional.has_failed(self._headers, etag, modified_s):
-            await self.error(HTTPStatus.PRECONDITION_FAILED, "the segment has other bytes")
-            return
-        if conditional.is_not_modified(self._headers, etag, modified_s):
-            await self._respond(HTTPStatus.NOT_MODIFIED, headers, b"")
-            return
-        try:
-            byte_range = (
-                None  # a range is for GET only (RFC 9110 14.2)
-                if self._is_head
-                else conditional.range_of(self._headers, etag, modified_s, len(data))
-            )
-        except conditional.Unsatisfiable:
-            await self.error(
-                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                "the range lies behind the end",
-                extra=(b"content-range", b"bytes */%d" % len(data)),
-            )
-            return
-        headers.append((b"content-type", _MEDIA_TYPES[name.extension]))
-        if byte_range is None:
-            await self._respond(HTTPStatus.OK, headers, data)
-            return
-        first, last = byte_range
-        headers.append((b"content-range", b"bytes %d-%d/%d" % (first, last, len(data))))
-        await self._respond(HTTPStatus.PARTIAL_CONTENT, headers, data[first : last + 1])
-
-    async def error(
-        self,
-        status: HTTPStatus,
-        text: str,
-        cache_control: bytes = caching.NO_STORE,
-        *,
-        retry: bool = False,
-        extra: tuple[bytes, bytes] | None = None,
-    ) -> None:
-        """Send a one-line error."""
-        self.has_started = True
-        more = [extra] if extra is not None else []
-        if retry:
-            more.append((b"retry-after", b"1"))
-        await send_error(self._send, status, text, cache_control, more=more, is_head=self._is_head)
-
-    async def _respond(self, status: HTTPStatus, headers: caching.Headers, body: bytes) -> None:
-        self.has_started = True
-        if status is not HTTPStatus.NOT_MODIFIED:
-            headers.append((b"content-length", b"%d" % len(body)))
-        await _send_all(self._send, status, headers, b"" if self._is_head else body)
-
-
-def _joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Give the header fields by name; lines of one name are one list (RFC 9110 5.2)."""
-    joined: dict[bytes, bytes] = {}
-    for name, value in fields:
-        joined[name] = joined[name] + b", " + value if name in joined else value
-    return joined
-
-
-async def send_error(
-    send: Send,
-    status: HTTPStatus,
-    text: str,
-    cache_control: bytes = caching.NO_STORE,
-    *,
-    more: Iterable[tuple[bytes, bytes]] = (),
-    is_head: bool = False,
-) -> None:
-    """Send a one-line text answer with CORS headers, so that hls.js sees the status."""
-    body = f"{status.value} {text}\n".encode()
-    headers: caching.Headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", cache_control),
-        *caching.CORS,
-        *more,
-    ]
-    await _send_all(send, status, headers, b"" if is_head else body)
-
-
 async def _answer_other_method(method: str, send: Send) -> None:
     if method == "OPTIONS":
-        await _send_all(send, HTTPStatus.NO_CONTENT, [*caching.CORS, *caching.PREFLIGHT], b"")
+        await send_all(send, HTTPStatus.NO_CONTENT, [*caching.CORS, *caching.PREFLIGHT], b"")
         return
     await send_error(
         send,
@@ -284,8 +339,3 @@ async def _answer_other_method(method: str, send: Send) -> None:
         "only GET, HEAD and OPTIONS",
         more=[(b"allow", b"GET, HEAD, OPTIONS")],
     )
-
-
-async def _send_all(send: Send, status: HTTPStatus, headers: caching.Headers, body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -127,6 +127,8 @@ def test_parse(case: Case) -> None:
     assert config.codec_string == case.codec_string
     assert (config.core_sample_rate, config.sample_rate) == (case.core_rate, case.rate)
     assert (config.channels, config.samples_per_frame) == (case.channels, case.samples)
+    assert (config.clock_rate_hz, config.frame_samples(b"")) == (case.core_rate, case.samples)
+    assert config.hls_channels == str(case.channels)
     assert config.has_ps is (case.codec_string == "mp4a.40.29")
     assert config.has_sbr is (case.codec_string in ("mp4a.40.5", "mp4a.40.29"))
 

@@ -52,6 +52,16 @@ def test_record_of_x264() -> None:
     assert config.serialize_record() == X264_HIGH_RECORD
 
 
+def test_video_range() -> None:
+    """transfer_characteristics 18 of x264's 10-bit HLG: arib-std-b67 in ffprobe 5.1.9."""
+    hlg = "676e000ca6cd941419f9f016a12241280000030008000003019078a14cb0"
+    config = AvcConfig.from_parameter_sets([bytes.fromhex(hlg)], [pps()])
+    colour = config.first_sps.colour
+    assert (colour.primaries, colour.transfer, colour.matrix) == (9, 18, 9)
+    assert config.video_range == "HLG"
+    assert parse_avc_record(X264_HIGH_RECORD)[0].video_range == "SDR"
+
+
 @pytest.mark.parametrize("length_size", [1, 2, 4])
 def test_length_size(length_size: int) -> None:
     """5.3.3.1.3: lengthSizeMinusOne."""

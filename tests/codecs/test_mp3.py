@@ -33,6 +33,10 @@ def test_header(row: tuple[str, int, int, int, int, int, int, int, str, int]) ->
     assert (header.frame_bytes, header.bitrate_kbps) == (frame_bytes, kbps)
     assert header.config.codec_string == codec_string
     assert header.config.stream_type == stream_type
+    # ISO/IEC 14496-1 table 5: 0x6B is ISO/IEC 11172-3, 0x69 is ISO/IEC 13818-3.
+    assert header.config.object_type_indication == (0x6B if version == 1 else 0x69)
+    assert (header.config.clock_rate_hz, header.config.hls_channels) == (rate, str(channels))
+    assert header.config.frame_samples(b"") == samples
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,17 @@ class Report:
     canPlayType: str = ""  # noqa: N815
     engine: str = ""
     text: str = ""
+    source: str = ""
+    #: hls.js's estimate of the seconds to the live edge, at its last change of fragment.
+    latency: float = 0.0
+    #: Partial segments that hls.js loaded and buffered.
+    parts: int = 0
+    #: How often the video ran out of data after its start.
+    waits: int = 0
+    #: hls.js's level of each FRAG_CHANGED event.
+    levels: list[int] = field(default_factory=list)
+    #: hls.js's audio tracks, in the order in which they came into the buffer.
+    audioTracks: list[int] = field(default_factory=list)  # noqa: N815
     #: Media sequence numbers of hls.js's FRAG_CHANGED events.
     fragments: list[int] = field(default_factory=list)
     #: Discontinuity counters of these fragments.
@@ -67,7 +78,10 @@ class PageServer:
     """Serves the test page, hls.js and the proxied player page; takes the reports."""
 
     def __init__(self, origin_url: str) -> None:
-        self.report = Report()
+        #: What the page last said, by video.
+        self.reports: list[Report] = []
+        #: What the page is told at its next report: properties of its hls.js object.
+        self.command: dict[str, Any] = {}
         self._upstream = httpx.Client(base_url=origin_url, trust_env=False, timeout=10)
         self._server = _Server(self, self._upstream)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -113,8 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = min(int(self.headers["Content-Length"]), _MAX_REPORT_BYTES)
-        self.server.pages.report = Report(**json.loads(self.rfile.read(length)))
-        self._answer(b"", "text/plain")
+        pages = self.server.pages
+        pages.reports = [Report(**each) for each in json.loads(self.rfile.read(length))]
+        command, pages.command = pages.command, {}
+        self._answer(json.dumps(command).encode() if command else b"", "application/json")
 
     def _proxy(self) -> None:
         answer = self.server.upstream.get(self.path)
@@ -147,13 +163,31 @@ class Browser:
 
     @property
     def report(self) -> Report:
-        """The page's last report."""
-        return self._pages.report
+        """The last report of the page's first video."""
+        reports = self._pages.reports
+        return reports[0] if reports else Report()
 
-    def open_test_page(self, source: str, engine: str = "hls.js") -> None:
-        """Play an entry playlist in the test page; ``engine`` is hls.js or native."""
-        query = urlencode({"src": source, "engine": engine})
+    @property
+    def reports(self) -> list[Report]:
+        """The last reports of all videos."""
+        return self._pages.reports
+
+    def open_test_page(
+        self, *sources: str, engine: str = "hls.js", low_latency: bool = True
+    ) -> None:
+        """Play entry playlists in the test page, each in a video of its own.
+
+        Args:
+            engine: hls.js or native.
+            low_latency: hls.js's ``lowLatencyMode``.
+        """
+        options = {"engine": engine, "lowLatency": str(int(low_latency))}
+        query = urlencode([("src", each) for each in sources] + list(options.items()))
         self._open(f"{self._pages.url}/page.html?{query}")
+
+    def command(self, **properties: int) -> None:
+        """Set properties of the first video's hls.js object: ``nextLevel``, ``audioTrack``, ..."""
+        self._pages.command = properties
 
     def open_player_page(self, path: str) -> None:
         """Open the product's player page at ``/{app}/{stream}/``."""

@@ -11,9 +11,11 @@ from fractions import Fraction
 import pytest
 
 from hlsorigin.codecs.aac import AacConfig
+from hlsorigin.codecs.av1 import Av1Config
 from hlsorigin.codecs.h264 import AvcConfig
 from hlsorigin.codecs.mp3 import Mp3Config
 from hlsorigin.codecs.nal import split_length_prefixed
+from hlsorigin.codecs.opus import OpusConfig
 from hlsorigin.flv.demuxer import AUDIO_TRACK_ID, VIDEO_TRACK_ID, Demuxer, Item
 from hlsorigin.flv.file import read_flv
 from hlsorigin.flv.tag import TagType
@@ -63,7 +65,7 @@ def demux(name: str) -> Demuxed:
 
 def test_every_fixture_is_known_and_described() -> None:
     names = {path.name for path in FIXTURES.glob("*.flv")}
-    assert names == PICTURES.keys() | SOUNDS.keys()
+    assert names == PICTURES.keys() | SOUNDS.keys() | {"ertmp_av1_opus.flv"}
     provenance = (FIXTURES / "PROVENANCE.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in provenance for name in names)
 
@@ -92,7 +94,7 @@ def test_sound(name: str) -> None:
     done = demux(name)
     (config,) = (t.config for t in tracks(done.items) if t.track_id == AUDIO_TRACK_ID)
     assert type(config) is kind
-    assert not isinstance(config, AvcConfig)
+    assert isinstance(config, AacConfig | Mp3Config)
     assert (config.sample_rate, config.channels) == (rate, channels)
     frames = done.of(AUDIO_TRACK_ID)
     assert len(frames) == packets
@@ -130,3 +132,23 @@ def test_times_and_sizes_are_those_of_ffprobe(name: str) -> None:
         ]
         if kind == "audio":
             assert [int(p["size"]) for p in listed] == [len(f.data) for f in frames]
+
+
+def test_enhanced_rtmp_as_ffmpeg_8_writes_it() -> None:
+    """An empty SequenceStart, colorInfo in a command frame, MultichannelConfig, delimiters."""
+    demuxed = demux("ertmp_av1_opus.flv")
+    audio, video = tracks(demuxed.items)
+    assert isinstance(video.config, Av1Config)
+    # The OBUs alone, to ffprobe 5.1.9: av1, Main, 512x512, yuv420p, level 1, two keyframes.
+    assert (video.config.width, video.config.height) == (512, 512)
+    assert video.config.codec_string == "av01.0.01M.08"
+    assert isinstance(audio.config, OpusConfig)
+    assert (audio.config.channels, audio.config.pre_skip) == (1, 312)
+    pictures = demuxed.of(VIDEO_TRACK_ID)
+    assert [picture.dts // 90 for picture in pictures] == [7, 40, 74, 107, 140, 174, 207]
+    assert [picture.is_sync for picture in pictures] == [True] * 2 + [False] * 5
+    assert not any(picture.data.startswith(b"\x12\x00") for picture in pictures)
+    sounds = demuxed.of(AUDIO_TRACK_ID)
+    assert {sound.duration for sound in sounds} == {1800}
+    assert len(sounds) == 11
+    assert demuxed.demuxer.frames_dropped == 0

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.policy import SegmentPolicy
+from hlsorigin.hls.segment_writer import Ready
 from hlsorigin.hls.segmenter import Segmenter
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TIMESCALE
@@ -44,11 +45,21 @@ class Rig:
 
     def feed(self, samples: Iterable[Sample]) -> Rig:
         for sample in samples:
-            self.out += self.segmenter.push(sample)
+            self._take(self.segmenter.push(sample))
         return self
 
+    def jump(self, sample: Sample) -> None:
+        """Feed the first sample of a new clock."""
+        self._take(self.segmenter.jump())
+        self._take(self.segmenter.push(sample))
+
+    def _take(self, ready: Iterable[Ready]) -> None:
+        for each in ready:
+            assert isinstance(each, SegmentReady)
+            self.out.append(each)
+
     def finish(self) -> list[SegmentReady]:
-        self.out += self.segmenter.finish()
+        self._take(self.segmenter.finish())
         self.check()
         return self.out
 
@@ -328,7 +339,7 @@ def test_minute_without_keyframe_gives_one_note() -> None:
 
 def test_jump_ends_the_segment_and_starts_at_a_keyframe() -> None:
     rig = Rig().feed(interleave(video_ms(3000), audio_ms(3000)))
-    rig.out += rig.segmenter.push(video(4000), jumped=True)
+    rig.jump(video(4000))
     rig.feed(interleave(video_ms(4000, start_ms=4040), audio_ms(4000, start_ms=4040)))
     out = rig.finish()
     flags = [(segment.discontinuity, segment.new_timeline) for segment in out]
@@ -345,7 +356,7 @@ def test_config_change_after_a_pause_stays_within_the_target() -> None:
 
 def test_jump_that_audio_leads_makes_no_segment_of_audio_alone() -> None:
     rig = Rig().feed(interleave(video_ms(2880), audio_ms(3130)))
-    rig.out += rig.segmenter.push(audio(4200), jumped=True)
+    rig.jump(audio(4200))
     rig.feed(interleave(video_ms(4000, start_ms=4200), audio_ms(4000, start_ms=4221)))
     out = rig.finish()
     assert all(segment.video_frames for segment in out)
@@ -367,7 +378,7 @@ def test_short_publish_is_not_lost() -> None:
 
 def test_jump_while_waiting_keeps_the_clocks_apart() -> None:
     rig = Rig().feed(video_ms(800))
-    rig.out += rig.segmenter.push(video(5000, key=True), jumped=True)
+    rig.jump(video(5000, key=True))
     rig.feed(video_ms(4000, start_ms=5040, gop=1000))
     out = rig.finish()
     assert seconds(out)[0] == 0.8

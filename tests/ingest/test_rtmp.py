@@ -270,7 +270,7 @@ async def test_minute_without_a_keyframe_is_told_once() -> None:
         encoder.send(VIDEO, 0, AVC_HEADER)
         for index in range(300):
             encoder.send(VIDEO, index * 200, FRAME)
-        assert [each.note.code for each in rig.stream().notes] == ["no_keyframe"]
+        assert [each.note.code for each in rig.stream().record.notes] == ["no_keyframe"]
         encoder.close()
 
 
@@ -307,7 +307,7 @@ async def test_metadata_is_a_hint_other_data_events_are_passed_on(on_meta_data: 
         values: Any = EcmaArray({"width": float("nan"), "videocodecid": 7.0})
         name = "onMetaData" if on_meta_data else "onCuePoint"
         encoder.send(SCRIPT, 0, serialize_values(name, values))
-        events = [each.name for each in rig.stream().data_events]
+        events = [each.name for each in rig.stream().record.data_events]
         assert events == ([] if on_meta_data else ["onCuePoint"])
         encoder.close()
 
@@ -322,7 +322,7 @@ async def test_unknown_codec_is_named_on_the_api_and_the_rest_goes_on() -> None:
             encoder.send(AUDIO, index * 1024 // 48, AUDIO_FRAME)
             encoder.send(VIDEO, index * 1024 // 48, b"\x22" + bytes(20))
         await rig.hub.settle()
-        notes = [each.note for each in rig.stream().notes]
+        notes = [each.note for each in rig.stream().record.notes]
         assert [note.code for note in notes] == ["unsupported_codec"]
         assert "H.263" in notes[0].message
         assert len(rig.stream().window.segments) == 2

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hlsorigin.codecs.id3 import tag, text_frame
 from hlsorigin.errors import ContainerError
 from hlsorigin.inspection.report import Report, Section
 from hlsorigin.inspection.ts import inspect_ts
+from hlsorigin.media.timed_metadata import ID3_SCHEME, TimedMetadata
+from hlsorigin.mpegts.muxer import TsMuxer
+from tests.mpegts.feeds import steady_video, video_track
 
 pytestmark = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 
@@ -106,3 +110,16 @@ def test_mutations_raise_only_container_errors(stream: bytes) -> None:
             report_of(bytes(data)).to_json()
         except ContainerError:
             continue
+
+
+def test_pauses_between_id3_tags_are_no_problem() -> None:
+    muxer = TsMuxer()
+    muxer.set_tracks((video_track(),), has_metadata=True)
+    items = [
+        TimedMetadata(900_000 + at, None, ID3_SCHEME, "", 1, tag(text_frame("d", "v")))
+        for at in (0, 400_000)
+    ]
+    report = report_of(muxer.mux(steady_video(150), starts_segment=True, metadata=items))
+    assert section(report, "streams").rows[1][1:4] == ["PID 0x180", "0x15", "ID3_METADATA"]
+    assert tracks(report)[1]["PES"] == 2
+    assert report.problems == []

@@ -64,4 +64,4 @@ async def test_an_hour_over_a_wrap_is_valid_at_every_step(
         encoder.close()
         assert len(seen) == HOUR_MS // 2000 - 1
         assert "DISCONTINUITY\n" not in rig.text()
-        assert [each.note.code for each in rig.stream().notes] == []
+        assert [each.note.code for each in rig.stream().record.notes] == []

@@ -9,12 +9,14 @@ import pytest
 
 from hlsorigin.errors import StoreError, StreamBusy
 from hlsorigin.hls.window import Segment
-from hlsorigin.live.stream import StreamState, fits
+from hlsorigin.live.record import fits
+from hlsorigin.live.stream import StreamState
 from hlsorigin.media.note import Note
 from hlsorigin.store.memory import MemoryStore
 from tests.support.hls_checker import LivePlaylistChecker
 from tests.support.live import INFO, live_rig
-from tests.support.media import video, video_ms, video_track
+from tests.support.media import video, video_ms
+from tests.support.muxers import TextMuxer
 
 pytestmark = pytest.mark.anyio
 
@@ -312,7 +314,7 @@ async def test_lost_segment_leaves_a_discontinuity() -> None:
         segments = rig.stream().window.segments
         assert [each.discontinuity for each in segments] == [False, True, False, False]
         assert [each.msn - segments[0].msn for each in segments] == [0, 1, 2, 3]
-        assert "store_error" in [each.note.code for each in rig.stream().notes]
+        assert "store_error" in [each.note.code for each in rig.stream().record.notes]
 
 
 async def test_playlist_that_cannot_be_stored_loses_nothing() -> None:
@@ -333,7 +335,7 @@ async def test_store_that_hangs_once_loses_one_segment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is written late must not stand under a name that is given out again."""
-    monkeypatch.setattr("hlsorigin.live.stream._STORE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("hlsorigin.live.committer.STORE_TIMEOUT_S", 0.01)
     store = GatedStore()
     async with live_rig(store) as rig:
         publisher = rig.publish()
@@ -343,7 +345,7 @@ async def test_store_that_hangs_once_loses_one_segment_only(
         await rig.write_seconds(publisher, 6.1, start_ms=4000)
         segments = rig.stream().window.segments
         assert [segment.discontinuity for segment in segments] == [True, False, False, False]
-        assert [each.note.code for each in rig.stream().notes] == ["store_error"]
+        assert [each.note.code for each in rig.stream().record.notes] == ["store_error"]
         await rig.tick()
         assert rig.store.usage().resources == len(segments)
 
@@ -356,7 +358,7 @@ async def test_clock_that_jumps_with_every_frame_fills_no_playlist() -> None:
             publisher.write(video(at_ms, key=True), rig.clock.wallclock_s())
         await rig.hub.settle()
         assert len(rig.stream().window.segments) < 50
-        assert len(rig.stream().notes) < 50
+        assert len(rig.stream().record.notes) < 50
 
 
 async def test_bug_in_one_stream_does_not_stop_the_housekeeping(
@@ -392,7 +394,8 @@ async def test_large_data_events_are_not_kept() -> None:
         publisher = rig.publish()
         publisher.data_event("onTextData", ["x" * 100_000])
         publisher.data_event("onCuePoint", [{"n": [1.0] * 100_000}])
-        assert [each.values for each in rig.stream().data_events] == [["too large to be kept"]] * 2
+        kept = [each.values for each in rig.stream().record.data_events]
+        assert kept == [["too large to be kept"]] * 2
 
 
 def test_size_of_a_value_is_told_without_walking_all_of_it() -> None:
@@ -430,7 +433,7 @@ async def test_full_store_ends_that_publisher_only() -> None:
         assert not publisher.is_open
         assert "store.max_stream_bytes" in rig.ended[0]
         assert other.is_open
-        assert "store_error" in [each.note.code for each in rig.stream().notes]
+        assert "store_error" in [each.note.code for each in rig.stream().record.notes]
         assert await rig.store.get("live/a", rig.stream().window.segments[-1].name)
 
 
@@ -439,20 +442,18 @@ async def test_notes_are_kept_for_the_api() -> None:
         publisher = rig.publish()
         publisher.note(Note("unsupported_codec", "video codec 2"))
         publisher.data_event("onTextData", [{"text": "hi"}])
-        assert [each.note.code for each in rig.stream().notes] == ["unsupported_codec"]
-        assert rig.stream().data_events[0].name == "onTextData"
+        assert [each.note.code for each in rig.stream().record.notes] == ["unsupported_codec"]
+        assert rig.stream().record.data_events[0].name == "onTextData"
         publisher.close("bye")
         publisher.note(Note("late", "ignored"))
-        assert len(rig.stream().notes) == 1
+        assert len(rig.stream().record.notes) == 1
 
 
 async def test_track_the_container_cannot_carry_is_told() -> None:
-    async with live_rig() as rig:
+    async with live_rig(make_muxer=lambda: TextMuxer(refuse=[1])) as rig:
         publisher = rig.publish()
-        rig.muxers[0].refuse = [1]
-        publisher.set_track(video_track())
         await rig.write_seconds(publisher, 5)
-        assert "unsupported_codec" in [each.note.code for each in rig.stream().notes]
+        assert "unsupported_codec" in [each.note.code for each in rig.stream().record.notes]
         tracks = rig.stream().window.segments[0].tracks
         assert [track.kind.value for track in tracks] == ["audio"]
 

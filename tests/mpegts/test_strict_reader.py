@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from hlsorigin.codecs.id3 import tag, text_frame
+from hlsorigin.media.timed_metadata import ID3_SCHEME, TimedMetadata
 from hlsorigin.mpegts.muxer import TsMuxer
-from hlsorigin.mpegts.psi import crc32_mpeg2
+from hlsorigin.wire.crc import crc32_mpeg2
 from tests.mpegts.feeds import aac_track, by_dts, steady_audio, steady_video, video_track
 from tests.support.ts_reader import TsState, read_segment
 
@@ -123,6 +125,61 @@ def test_broken_rule_is_named(rule: str, change: Callable[[bytearray], None]) ->
     read_segment(bytes(octets))
     change(octets)
     with pytest.raises(AssertionError, match=rf"^{rule}:"):
+        read_segment(bytes(octets))
+
+
+def good_with_id3() -> bytearray:
+    muxer = TsMuxer()
+    muxer.set_tracks((video_track(), aac_track()), has_metadata=True)
+    samples = by_dts(steady_video(30, gop=30), steady_audio(46))
+    item = TimedMetadata(930_000, None, ID3_SCHEME, "", 1, tag(text_frame("d", "text")))
+    return bytearray(muxer.mux(samples, starts_segment=True, metadata=[item]))
+
+
+def at_metadata(octets: bytearray) -> int:
+    """Offset of the metadata PES."""
+    return octets.index(b"\x00\x00\x01\xbd")
+
+
+def in_pmt(old: str, new: str) -> Callable[[bytearray], None]:
+    """Write other bytes into the PMT, with the CRC that goes with them."""
+
+    def change(octets: bytearray) -> None:
+        size = 3 + octets[PACKET + 7] - 4  # without the CRC
+        section = bytes(octets[PACKET + 5 : PACKET + 5 + size])
+        assert section.count(bytes.fromhex(old)) == 1
+        section = section.replace(bytes.fromhex(old), bytes.fromhex(new))
+        octets[PACKET + 5 : PACKET + 5 + size] = section
+        crc = crc32_mpeg2(section).to_bytes(4, "big")
+        octets[PACKET + 5 + size : PACKET + 9 + size] = crc
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("ID3: metadata_pointer_descriptor", in_pmt("250fffff", "240fffff")),
+        ("ID3: program_number", in_pmt("001f0001", "001f0002")),
+        ("52: reserved bits of the metadata_pointer", in_pmt("001f0001", "000f0001")),
+        ("ID3: not one metadata_descriptor", in_pmt("260dffff", "050dffff")),
+        ("ID3: metadata_format_identifier", in_pmt("ff49443320000f", "ff49443321000f")),
+        ("ID3: metadata_application_format is not", in_pmt("260dffff", "260d0010")),
+        ("ID3: metadata_service_id", in_pmt("3320000f", "3320010f")),
+        ("ID3: decoder_config_flags", in_pmt("3320000f", "3320002f")),
+        ("63: stream_type", in_pmt("15e180", "06e180")),
+        ("ID3: stream_id", flip(at_metadata, 3, 0x7D)),
+        ("58: data_alignment", flip(at_metadata, 6, 0x04)),
+        ("56: PES_packet_length", flip(at_metadata, 5, 0x01)),
+        ("file identifier", flip(at_metadata, 14, 0x01)),
+        ("tag size", flip(at_metadata, 14 + 9, 0x01)),
+    ],
+)
+def test_broken_metadata_is_named(rule: str, change: Callable[[bytearray], None]) -> None:
+    octets = good_with_id3()
+    read_segment(bytes(octets))
+    change(octets)
+    with pytest.raises(AssertionError, match=rf"^{rule}"):
         read_segment(bytes(octets))
 
 

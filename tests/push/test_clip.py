@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hlsorigin.errors import FlvError
+from hlsorigin.flv.file import read_flv
 from hlsorigin.push.clip import (
     AUDIO,
     SCRIPT,
@@ -13,8 +14,10 @@ from hlsorigin.push.clip import (
     ClipMessage,
     PushUrlError,
     build_clip,
+    load_clip,
     parse_push_url,
 )
+from tests.flv.payloads import FIXTURES
 
 AVC_HEADER = ClipMessage(VIDEO, 0, b"\x17\x00\x00\x00\x00avcC")
 AVC_END = ClipMessage(VIDEO, 1000, b"\x17\x02\x00\x00\x00")
@@ -49,6 +52,29 @@ class TestClip:
         frame = ClipMessage(VIDEO, 0, b"\x91hvc1frame")
         clip = build_clip([header, sound, frame])
         assert list(clip.later_rounds) == [frame]
+
+    def test_enhanced_headers_behind_multitrack_and_mod_ex(self) -> None:
+        """OneTrack of track 1, ModEx in front; SequenceEnd of one track is no end of the loop."""
+        old = ClipMessage(VIDEO, 0, b"\x17\x00\x00\x00\x00avcC")
+        header = ClipMessage(VIDEO, 0, b"\x96\x00avc1\x01avcC")
+        exact = ClipMessage(VIDEO, 0, b"\x97\x02\x00\x00\x01\x01av01frame")
+        end = ClipMessage(VIDEO, 40, b"\x96\x02avc1\x01")
+        cut = ClipMessage(VIDEO, 40, b"\x96")
+        clip = build_clip([old, header, exact, end, cut])
+        assert clip.is_enhanced
+        assert list(clip.first_round) == [old, header, exact, cut]
+        assert not build_clip([AVC_HEADER, video(0)]).is_enhanced
+
+    def test_enhanced_file_is_passed_on_as_it_is(self) -> None:
+        path = FIXTURES / "ertmp_av1_opus.flv"
+        clip = load_clip(path)
+        tags = [(tag.type, tag.payload) for tag in read_flv(path.read_bytes()).tags]
+        assert clip.is_enhanced
+        assert [(m.message_type, m.payload) for m in clip.first_round] == tags
+
+    def test_tracks_of_a_kind_don_t_shorten_the_round(self) -> None:
+        frames = [ClipMessage(VIDEO, 40 * (i // 2), b"\xa6\x01av01\x00x") for i in range(50)]
+        assert build_clip(frames).duration_ms == 1000
 
     def test_no_end_of_sequence_and_nothing_empty(self) -> None:
         empty, unknown = ClipMessage(AUDIO, 5, b""), ClipMessage(15, 5, b"x")

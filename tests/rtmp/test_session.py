@@ -90,7 +90,7 @@ def test_connect() -> None:
     (event,) = peer.feed(command("connect", 1.0, CONNECT))
     assert event == ConnectRequested("live", "rtmp://host/live", "FMLE/3.0", 3, CONNECT)
     assert peer.answers() == []
-    peer.session.accept_connect({"fourCcList": ["hvc1"]})
+    peer.session.accept_connect()
     window, bandwidth, chunk_size, result = peer.answers()
     assert (window.type_id, window.payload.hex()) == (5, "002625a0")
     assert (bandwidth.type_id, bandwidth.payload.hex()) == (6, "002625a002")
@@ -102,7 +102,6 @@ def test_connect() -> None:
     assert info["level"] == "status"
     assert info["code"] == "NetConnection.Connect.Success"
     assert info["objectEncoding"] == 0.0
-    assert info["fourCcList"] == ["hvc1"]
 
 
 def test_nothing_of_enhanced_rtmp_by_default() -> None:

@@ -267,9 +267,11 @@ MISTAKES = [
         "hls.playlist_segments: 2 is out of range: allowed is 3 to 1000",
     ),
     ("[hls]\nplaylist_segments = 3.5", "hls.playlist_segments: 3.5 is not a whole number"),
-    ('[hls]\ncontainer = "fmp4"', 'hls.container: "fmp4" is not available yet, use "mpegts"'),
-    ('[hls]\ncontainer = "mkv"', 'hls.container: must be "mpegts"'),
-    ("[hls]\nlow_latency = true", "hls.low_latency: true is not available yet, use false"),
+    ('[hls]\ncontainer = "mkv"', 'hls.container: must be "mpegts", "fmp4" or "auto"'),
+    (
+        '[hls]\nlow_latency = true\npart_duration = "3s"',
+        "hls.part_duration: 3s is more than segment_duration (2s)",
+    ),
     (
         '[hls]\nmax_segment_duration = "1s"',
         "hls.max_segment_duration: 1s is less than segment_duration (2s)",

@@ -21,6 +21,12 @@ MAX_BYTES = 1000
 MAX_STREAM_BYTES = 600
 ROOM_1 = "live/room1"
 ROOM_2 = "live/room2"
+#: Resources of every kind, named as hls/naming.py does it.
+KINDS = (
+    "v0-lq2k7d-81.ts", "v0-lq2k7d-81.m4s", "v0-lq2k7d-81.0.ts", "v0-lq2k7d-81.12.m4s",
+    "v0-lq2k7d-8.1.m4s", "v0-lq2k7d-i81.mp4", "v1-lq2k7d-i81.mp4", "a0-lq2k7d-81.m4s",
+    "a12-lq2k7d-81.0.m4s", "a0-lq2k7e-i81.mp4",
+)  # fmt: skip
 
 
 def _memory(_root: Path) -> AnyStore:
@@ -67,6 +73,46 @@ async def test_a_put_that_returned_can_be_read_at_once(store: AnyStore) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("name", KINDS)
+async def test_every_kind_of_resource_is_treated_alike(store: AnyStore, name: str) -> None:
+    """Segments, parts and init sections, of every rendition (hls/naming.py)."""
+    await store.put(ROOM_1, name, b"bytes")
+    assert await store.get(ROOM_1, name) == b"bytes"
+    assert store.usage(ROOM_1) == StoreUsage(bytes=5, resources=1)
+    with pytest.raises(StoreError, match="never changes"):
+        await store.put(ROOM_1, name, b"other")
+    store.retire(ROOM_1, name, 10.0)
+    assert await store.sweep(10.0) == 0
+    assert await store.sweep(10.1) == 1
+    assert await store.get(ROOM_1, name) is None
+    assert store.usage() == StoreUsage(bytes=0, resources=0)
+
+
+@pytest.mark.anyio
+async def test_names_that_look_alike_are_different_resources(store: AnyStore) -> None:
+    for name in KINDS:
+        await store.put(ROOM_1, name, name.encode())
+    assert [await store.get(ROOM_1, name) for name in KINDS] == [name.encode() for name in KINDS]
+    store.retire(ROOM_1, "v0-lq2k7d-81.m4s", 1.0)
+    assert await store.sweep(2.0) == 1
+    assert store.usage().resources == len(KINDS) - 1
+
+
+@pytest.mark.anyio
+async def test_an_init_section_makes_room_like_any_other(store: AnyStore) -> None:
+    """Until it is retired nothing drops it, however small and old it is."""
+    await store.put(ROOM_1, "v0-lq2k7d-i1.mp4", b"x" * 100)
+    for msn in range(1, 6):
+        await store.put(ROOM_1, segment(msn), b"x" * 250)
+        store.retire(ROOM_1, segment(msn), float(msn))
+    assert await store.get(ROOM_1, "v0-lq2k7d-i1.mp4") == b"x" * 100
+    store.retire(ROOM_1, "v0-lq2k7d-i1.mp4", 4.0)
+    await store.put(ROOM_1, segment(6), b"x" * 350)
+    assert await store.get(ROOM_1, "v0-lq2k7d-i1.mp4") is None
+    assert await store.get(ROOM_1, segment(5)) is not None
+
+
+@pytest.mark.anyio
 async def test_unknown_names_give_none(store: AnyStore) -> None:
     await store.put(ROOM_1, segment(1), b"one")
     assert await store.get(ROOM_1, segment(2)) is None
@@ -81,8 +127,9 @@ async def test_unknown_names_give_none(store: AnyStore) -> None:
 @pytest.mark.anyio
 async def test_playlists_are_no_resources(store: AnyStore) -> None:
     """put_playlist: "Playlists are answered from memory"."""
-    await store.put_playlist(ROOM_1, "v0.m3u8", "#EXTM3U\n")
-    assert await store.get(ROOM_1, "v0.m3u8") is None
+    for name in ("index.m3u8", "v0.m3u8", "v1.m3u8", "a0.m3u8"):
+        await store.put_playlist(ROOM_1, name, "#EXTM3U\n")
+        assert await store.get(ROOM_1, name) is None
     assert store.usage() == StoreUsage(bytes=0, resources=0)
 
 

@@ -1,24 +1,20 @@
-"""Checks playlists against the numbered rules: a live media playlist over time, a multivariant."""
+"""Checks a live media playlist over time against the numbered rules."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
+from tests.support.hls_low_latency import PartChecker
+from tests.support.hls_multivariant import Rendition, Variant, check_multivariant
 from tests.support.hls_playlist import (
-    MEDIA_TAGS,
     MediaPlaylist,
     MediaSegment,
     RuleViolation,
-    check_version,
-    parse_attributes,
-    parse_integer,
     parse_media_playlist,
-    read_lines,
     require,
 )
 
@@ -26,6 +22,7 @@ __all__ = [
     "LivePlaylistChecker",
     "MediaPlaylist",
     "MediaSegment",
+    "Rendition",
     "RuleViolation",
     "Variant",
     "check_multivariant",
@@ -52,6 +49,7 @@ class LivePlaylistChecker:
         self._text = ""
         self._msn_by_resource: dict[tuple[str, tuple[int, int] | None], int] = {}
         self._appended_at_s: float | None = None
+        self.parts = PartChecker()
 
     def feed(self, text: str, now_s: float | None = None) -> list[MediaSegment]:
         """Check the next state of the playlist.
@@ -66,16 +64,19 @@ class LivePlaylistChecker:
             RuleViolation: an AssertionError that names the rule.
         """
         playlist = parse_media_playlist(text)
+        require(121, playlist.skipped is None, "a delta update where a whole playlist was asked")
         _check_live(playlist)
         if self.playlist is not None:
             self._check_change(self.playlist, playlist, text)
         self._check_known_segments(playlist)
+        self.parts.feed(self.playlist, playlist)
         appended = [each for each in playlist.segments if each.msn not in self.segments]
         for segment in appended:
             resource = (segment.uri, segment.byte_range)
             owner = self._msn_by_resource.setdefault(resource, segment.msn)
             require(47, owner == segment.msn, f"{segment.uri} was {owner}, now {segment.msn}")
-            self.segments[segment.msn] = segment
+            # Its parts leave before it does: PartChecker looks after them.
+            self.segments[segment.msn] = replace(segment, parts=())
         self._check_dates(playlist)
         self._check_pace(playlist, bool(appended), now_s)
         self.playlist, self._text = playlist, text
@@ -106,7 +107,7 @@ class LivePlaylistChecker:
                 continue
             require(31, old.uri == new.uri, f"{old.msn} was {old.uri}, now {new.uri}")
             require(34, old.dsn == new.dsn, f"{old.msn} had DSN {old.dsn}, now {new.dsn}")
-            require(31, old == new, f"{old} became {new}")
+            require(31, old == replace(new, parts=()), f"{old} became {new}")
         before = self.segments.get(playlist.media_sequence - 1)
         if before is not None:
             require(
@@ -156,6 +157,9 @@ def _check_live(playlist: MediaPlaylist) -> None:
     require(34, playlist.discontinuity_sequence is not None, "no EXT-X-DISCONTINUITY-SEQUENCE")
     for segment in playlist.segments:
         require(21, segment.program_date_time is not None, f"no program date on {segment.uri}")
+    opened = playlist.open_segment
+    if opened is not None:
+        require(21, opened.program_date_time is not None, "no program date on the open segment")
     for before, after in pairwise(playlist.segments):
         # Every segment has a date: one that goes back maps to two segments.
         assert before.program_date_time is not None and after.program_date_time is not None
@@ -166,89 +170,3 @@ def _check_live(playlist: MediaPlaylist) -> None:
         )
         if not after.discontinuity:
             check_date(before, after, before.duration_s, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """An EXT-X-STREAM-INF with its URI."""
-
-    uri: str
-    bandwidth_bps: int
-    average_bandwidth_bps: int | None
-    codecs: tuple[str, ...]
-    resolution: tuple[int, int] | None
-    frame_rate: Decimal | None
-
-
-# RFC 6381 3.3 and 14496-15 annex E: avc1.PPCCLL; 14496-3 object types; 0x40.34 and mp3 are MP3.
-_VIDEO_CODEC: Final = re.compile(r"avc[13]\.[0-9A-Fa-f]{6}|(hvc1|hev1)\.[A-C]?\d+\.[0-9A-F.LH]+")
-_AUDIO_CODEC: Final = re.compile(r"mp4a\.40\.(2|5|29|34)|mp4a\.(69|6B)|mp3|ac-3|ec-3|fLaC|Opus")
-
-
-def check_multivariant(text: str) -> tuple[Variant, ...]:
-    """Read a multivariant playlist and check it.
-
-    Raises:
-        RuleViolation: 2 to 9, 127 to 131.
-    """
-    variants: list[Variant] = []
-    groups: dict[tuple[str, str], set[str]] = {}
-    stream_info: dict[str, str] | None = None
-    referenced: set[tuple[str, str]] = set()
-    version = 1
-    for name, value in read_lines(text, MEDIA_TAGS):
-        if name == "EXT-X-VERSION":
-            version = parse_integer(5, name, value)
-        elif name == "EXT-X-MEDIA":
-            _add_rendition(groups, parse_attributes(value))
-        elif name == "EXT-X-STREAM-INF":
-            require(127, stream_info is None, "EXT-X-STREAM-INF without a URI line")
-            stream_info = parse_attributes(value)
-            kinds = ("AUDIO", "VIDEO", "SUBTITLES")
-            referenced |= {(kind, stream_info[kind]) for kind in kinds if kind in stream_info}
-        elif not name:
-            require(127, stream_info is not None, f"URI {value} without EXT-X-STREAM-INF")
-            variants.append(_check_variant(stream_info or {}, value))
-            stream_info = None
-    require(127, stream_info is None, "EXT-X-STREAM-INF without a URI line")
-    require(127, bool(variants), "no variant")
-    require(127, referenced <= groups.keys(), f"unknown groups in {referenced}")
-    check_version(version, 1)
-    return tuple(variants)
-
-
-def _add_rendition(groups: dict[tuple[str, str], set[str]], attributes: dict[str, str]) -> None:
-    for needed in ("TYPE", "GROUP-ID", "NAME"):
-        require(128, needed in attributes, f"EXT-X-MEDIA without {needed}")
-    names = groups.setdefault((attributes["TYPE"], attributes["GROUP-ID"]), set())
-    require(128, attributes["NAME"] not in names, f"NAME {attributes['NAME']} twice in a group")
-    names.add(attributes["NAME"])
-
-
-def _check_variant(attributes: dict[str, str], uri: str) -> Variant:
-    require(127, int(attributes.get("BANDWIDTH", "0")) > 0, f"{uri} has no BANDWIDTH")
-    bandwidth_bps = int(attributes["BANDWIDTH"])
-    average_bps = (
-        int(attributes["AVERAGE-BANDWIDTH"]) if "AVERAGE-BANDWIDTH" in attributes else None
-    )
-    require(129, (average_bps or 0) <= bandwidth_bps, f"average {average_bps} > {bandwidth_bps}")
-    codecs = tuple(attributes["CODECS"].split(",")) if "CODECS" in attributes else ()
-    require(130, bool(codecs), f"{uri} has no CODECS")
-    has_video = False
-    for codec in codecs:
-        is_video = _VIDEO_CODEC.fullmatch(codec) is not None
-        has_video = has_video or is_video
-        require(130, is_video or bool(_AUDIO_CODEC.fullmatch(codec)), f"codec {codec!r}")
-    resolution = attributes.get("RESOLUTION")
-    require(131, (resolution is not None) == has_video, f"RESOLUTION {resolution} with {codecs}")
-    width, _, height = (resolution or "").partition("x")
-    frame_rate = attributes.get("FRAME-RATE")
-    require(131, not frame_rate or bool(re.fullmatch(r"\d+\.\d{3}", frame_rate)), f"{frame_rate}")
-    return Variant(
-        uri=uri,
-        bandwidth_bps=bandwidth_bps,
-        average_bandwidth_bps=average_bps,
-        codecs=codecs,
-        resolution=(int(width), int(height)) if resolution else None,
-        frame_rate=Decimal(frame_rate) if frame_rate else None,
-    )

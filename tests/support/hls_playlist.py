@@ -1,69 +1,63 @@
-"""A strict reader of playlists, written from RFC 8216bis; it knows nothing of our own code.
+"""A strict reader of media playlists, whole and delta updates, written from RFC 8216bis.
 
-Every fault raises ``RuleViolation`` with the number of the rule that was broken, as numbered in
-``RULES``. Players forgive much of what is a fault here: what they forgive differs.
+It knows nothing of our own code. Every fault raises ``RuleViolation`` (``hls_syntax``).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
-RULES: Final[Mapping[int, str]] = {
-    2: "UTF-8 in NFC without BOM or control characters (8216bis 4.1)",
-    3: "lines end in LF or CRLF, no stray whitespace (8216bis 4.1)",
-    4: "the first line is #EXTM3U (8216bis 4.4.1.1)",
-    5: "one EXT-X-VERSION that covers every feature used (8216bis 4.4.1.2, 8)",
-    6: "the version is not greater than needed (8216bis 6.2.1)",
-    7: "attribute lists: NAME=value, no whitespace, no name twice (8216bis 4.2)",
-    8: "attribute values have the type of the attribute (8216bis 4.2)",
-    9: "playlist tags once each, media and multivariant tags not mixed (8216bis 4.1, 4.4.3)",
-    10: "sequence numbers stand before the first segment (8216bis 4.4.3.2, 4.4.3.3)",
-    11: "EXT-X-TARGETDURATION is there, a positive integer, and never changes (8216bis 4.4.3.1)",
-    12: "EXTINF, rounded, is at most the target duration (8216bis 4.4.3.1)",
-    13: "#EXTINF:<duration>,[title] for each URI (8216bis 4.4.4.1)",
-    14: "EXT-X-BYTERANGE without offset follows a range of the same URI (8216bis 4.4.4.2)",
-    15: "EXT-X-DISCONTINUITY applies to one segment (8216bis 4.4.4.3)",
-    16: "EXT-X-KEY has what its METHOD asks for (8216bis 4.4.4.4)",
-    18: "EXT-X-MAP has a URI, and a byte range with an offset (8216bis 4.4.4.5)",
-    19: "EXT-X-PROGRAM-DATE-TIME is ISO 8601 with milliseconds and zone (8216bis 4.4.4.6)",
-    20: "program dates follow the durations (8216bis 6.2.1)",
-    21: "a live playlist has program dates (8216bis B.1; AAS 8.4)",
-    27: "a sliding playlist has no EXT-X-PLAYLIST-TYPE (8216bis 6.2.2)",
-    29: "nothing changes after EXT-X-ENDLIST (8216bis 4.4.3.4)",
-    30: "segments are only appended, and removed from the front (8216bis 6.2.1)",
-    31: "what a media sequence number stands for never changes (8216bis 6.2.1)",
-    32: "EXT-X-MEDIA-SEQUENCE grows by one per removed segment (8216bis 6.2.2)",
-    33: "a later playlist never shows an older edge (8216bis 6.2.1)",
-    34: "discontinuity sequence numbers of segments are constant (8216bis 6.2.2; AAS 8.17)",
-    35: "a new segment within 1.5 target durations (8216bis 6.2.1)",
-    36: "removal leaves three target durations (8216bis 6.2.2)",
-    47: "a URI stands for one media segment for ever (8216bis 6.2.1)",
-    127: "EXT-X-STREAM-INF has BANDWIDTH and a URI line, its groups exist (8216bis 4.4.6.2)",
-    128: "EXT-X-MEDIA has TYPE, GROUP-ID and a NAME unique in its group (8216bis 4.4.6.1)",
-    129: "AVERAGE-BANDWIDTH is at most BANDWIDTH (8216bis 4.4.6.2)",
-    130: "CODECS lists RFC 6381 names (8216bis 4.4.6.2; AAS 9.1)",
-    131: "video has RESOLUTION; FRAME-RATE has three decimals (AAS 9.2, 9.15)",
-}
+from tests.support.hls_syntax import (
+    FLOAT,
+    MEDIA_TAGS,
+    MULTIVARIANT_TAGS,
+    RULES,
+    WITH_ATTRIBUTES,
+    RuleViolation,
+    check_version,
+    parse_attributes,
+    parse_integer,
+    read_lines,
+    require,
+    tag_names,
+)
+
+__all__ = [
+    "MEDIA_TAGS",
+    "RULES",
+    "MediaPart",
+    "MediaPlaylist",
+    "MediaSegment",
+    "OpenSegment",
+    "RenditionReport",
+    "RuleViolation",
+    "check_version",
+    "date_range_span",
+    "parse_attributes",
+    "parse_integer",
+    "parse_media_playlist",
+    "read_lines",
+    "require",
+]
+
+_DATE: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}(Z|[+-]\d\d:?\d\d)", flags=re.ASCII
+)
 
 
-class RuleViolation(AssertionError):
-    """A playlist breaks a rule."""
+@dataclass(frozen=True, slots=True)
+class MediaPart:
+    """An EXT-X-PART."""
 
-    def __init__(self, rule: int, message: str) -> None:
-        super().__init__(f"rule {rule}: {message} [{RULES[rule]}]")
-        self.rule = rule
-
-
-def require(rule: int, condition: bool, message: str) -> None:
-    """Raise RuleViolation unless the condition holds."""
-    if not condition:
-        raise RuleViolation(rule, message)
+    uri: str
+    duration_s: Decimal
+    independent: bool
+    gap: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +75,41 @@ class MediaSegment:
     byte_range: tuple[int, int] | None  #: length, offset
     key: str | None  #: attribute list of the EXT-X-KEY in force
     init_map: str | None  #: attribute list of the EXT-X-MAP in force
+    parts: tuple[MediaPart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """The segment whose parts are listed and whose URI is not yet."""
+
+    msn: int
+    dsn: int
+    program_date_time: datetime | None
+    discontinuity: bool
+    key: str | None
+    init_map: str | None
+    parts: tuple[MediaPart, ...]
+
+    def as_started(self, closed: MediaSegment) -> MediaSegment:
+        """Give the closed segment with what was said of it while it was open."""
+        return replace(
+            closed,
+            msn=self.msn,
+            dsn=self.dsn,
+            program_date_time=self.program_date_time,
+            discontinuity=self.discontinuity,
+            key=self.key,
+            init_map=self.init_map,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionReport:
+    """An EXT-X-RENDITION-REPORT."""
+
+    uri: str
+    last_msn: int
+    last_part: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +125,25 @@ class MediaPlaylist:
     independent_segments: bool
     ended: bool
     segments: tuple[MediaSegment, ...]
+    part_target_s: Decimal | None = None
+    #: Attributes of EXT-X-SERVER-CONTROL; None: the tag is absent.
+    server_control: Mapping[str, str] | None = None
+    open_segment: OpenSegment | None = None
+    #: URIs of EXT-X-PRELOAD-HINT by TYPE.
+    hints: Mapping[str, str] = field(default_factory=dict)
+    reports: tuple[RenditionReport, ...] = ()
+    #: Attributes of EXT-X-DATERANGE by ID, tags with the same ID joined.
+    date_ranges: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: SKIPPED-SEGMENTS; None: this is no delta update.
+    skipped: int | None = None
+    #: RECENTLY-REMOVED-DATERANGES; None: the attribute is absent.
+    removed_date_ranges: tuple[str, ...] | None = None
+
+    @property
+    def edge_s(self) -> Decimal:
+        """Sum of EXTINF and of the parts of the open segment."""
+        parts = self.open_segment.parts if self.open_segment is not None else ()
+        return sum((part.duration_s for part in parts), self.duration_s)
 
     @property
     def duration_s(self) -> Decimal:
@@ -105,137 +153,14 @@ class MediaPlaylist:
     @property
     def next_msn(self) -> int:
         """Media sequence number after the last listed segment."""
-        return self.media_sequence + len(self.segments)
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_ONCE: Final = _names(
-    "EXTM3U EXT-X-VERSION EXT-X-INDEPENDENT-SEGMENTS EXT-X-START EXT-X-TARGETDURATION"
-    " EXT-X-MEDIA-SEQUENCE EXT-X-DISCONTINUITY-SEQUENCE EXT-X-ENDLIST EXT-X-PLAYLIST-TYPE"
-    " EXT-X-I-FRAMES-ONLY EXT-X-PART-INF EXT-X-SERVER-CONTROL EXT-X-SKIP"
-)
-MULTIVARIANT_TAGS: Final = _names(
-    "EXT-X-STREAM-INF EXT-X-I-FRAME-STREAM-INF EXT-X-MEDIA EXT-X-SESSION-DATA EXT-X-SESSION-KEY"
-    " EXT-X-CONTENT-STEERING"
-)
-MEDIA_TAGS: Final = _names(
-    "EXTINF EXT-X-TARGETDURATION EXT-X-MEDIA-SEQUENCE EXT-X-DISCONTINUITY-SEQUENCE EXT-X-ENDLIST"
-    " EXT-X-PLAYLIST-TYPE EXT-X-I-FRAMES-ONLY EXT-X-PART-INF EXT-X-SERVER-CONTROL EXT-X-BYTERANGE"
-    " EXT-X-DISCONTINUITY EXT-X-KEY EXT-X-MAP EXT-X-PROGRAM-DATE-TIME EXT-X-GAP EXT-X-BITRATE"
-    " EXT-X-PART EXT-X-DATERANGE EXT-X-SKIP EXT-X-PRELOAD-HINT EXT-X-RENDITION-REPORT"
-)
-_WITH_ATTRIBUTES: Final = _names(
-    "EXT-X-START EXT-X-PART-INF EXT-X-SERVER-CONTROL EXT-X-KEY EXT-X-MAP EXT-X-PART EXT-X-DATERANGE"
-    " EXT-X-SKIP EXT-X-PRELOAD-HINT EXT-X-RENDITION-REPORT EXT-X-STREAM-INF"
-    " EXT-X-I-FRAME-STREAM-INF EXT-X-MEDIA EXT-X-SESSION-DATA EXT-X-SESSION-KEY"
-)
-
-_INTEGER: Final = re.compile(r"[0-9]{1,20}")
-_FLOAT: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
-_QUOTED: Final = re.compile(r'"[^"\r\n]+"')
-_ENUMERATED: Final = re.compile(r'[^",\s]+')
-_ATTRIBUTE: Final = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",\s]+)')
-_VALUE_TYPES: Final[Mapping[str, re.Pattern[str]]] = {
-    **dict.fromkeys(("BANDWIDTH", "AVERAGE-BANDWIDTH", "SKIPPED-SEGMENTS", "LAST-MSN"), _INTEGER),
-    **dict.fromkeys(("FRAME-RATE", "DURATION", "PART-TARGET", "HOLD-BACK", "SCORE"), _FLOAT),
-    **dict.fromkeys(("PART-HOLD-BACK", "CAN-SKIP-UNTIL", "PLANNED-DURATION"), _FLOAT),
-    **dict.fromkeys(("URI", "CODECS", "GROUP-ID", "NAME", "LANGUAGE", "BYTERANGE", "ID"), _QUOTED),
-    **dict.fromkeys(("AUDIO", "VIDEO", "SUBTITLES", "START-DATE", "KEYFORMAT"), _QUOTED),
-    "IV": re.compile(r"0[xX][0-9A-F]{1,32}"),
-    "TIME-OFFSET": re.compile(r"-?[0-9]+(\.[0-9]+)?"),
-    "RESOLUTION": re.compile(r"[0-9]+x[0-9]+"),
-    "METHOD": re.compile(r"NONE|AES-128|AES-256-GCM|SAMPLE-AES|SAMPLE-AES-CTR"),
-    "TYPE": re.compile(r"AUDIO|VIDEO|SUBTITLES|CLOSED-CAPTIONS|PART|MAP"),
-    **dict.fromkeys(
-        ("DEFAULT", "AUTOSELECT", "FORCED", "INDEPENDENT", "GAP", "CAN-BLOCK-RELOAD", "PRECISE"),
-        re.compile(r"YES|NO"),
-    ),
-}
-_DATE: Final = re.compile(
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}(Z|[+-]\d\d:?\d\d)", flags=re.ASCII
-)
-
-
-def parse_attributes(text: str) -> dict[str, str]:
-    """Read an attribute list; quoted strings lose their quotation marks.
-
-    Raises:
-        RuleViolation: 7 or 8.
-    """
-    attributes: dict[str, str] = {}
-    position = 0
-    while True:
-        match = _ATTRIBUTE.match(text, position)
-        require(7, match is not None, f"no attribute at {text[position:]!r}")
-        assert match is not None
-        name, value = match[1], match[2]
-        require(7, name not in attributes, f"{name} twice")
-        value_type = _VALUE_TYPES.get(name) or (_QUOTED if value[0] == '"' else _ENUMERATED)
-        require(8, value_type.fullmatch(value) is not None, f"{name}={value}")
-        attributes[name] = value.strip('"')
-        position = match.end()
-        if position == len(text):
-            return attributes
-        require(7, text[position] == ",", f"no comma at {text[position:]!r}")
-        position += 1
-
-
-def read_lines(text: str, foreign_tags: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Give (tag name, its value) and ("", URI) in order; blank lines and comments are left out.
-
-    Args:
-        text: a whole playlist.
-        foreign_tags: tags of the other kind of playlist.
-    Raises:
-        RuleViolation: 2, 3, 4, 9.
-    """
-    _check_characters(text)
-    lines = text.replace("\r\n", "\n").split("\n")
-    require(3, "\r" not in "".join(lines), "CR without LF")
-    require(4, lines[0] == "#EXTM3U", f"first line is {lines[0]!r}")
-    require(3, lines.pop() == "", "the last line does not end")
-    seen: set[str] = set()
-    for line in lines:
-        require(3, line == line.strip(), f"whitespace around {line!r}")
-        if not line.startswith("#EXT"):
-            if line and not line.startswith("#"):
-                require(3, not re.search(r"\s", line), f"whitespace in the URI {line!r}")
-                yield "", line
-            continue
-        name, _, value = line[1:].partition(":")
-        require(9, name not in seen or name not in _ONCE, f"{name} twice")
-        require(9, name not in foreign_tags, f"{name} in the wrong kind of playlist")
-        seen.add(name)
-        yield name, value
-
-
-def _check_characters(text: str) -> None:
-    require(2, not text.startswith("\ufeff"), "byte order mark")
-    controls = [c for c in text if unicodedata.category(c) == "Cc" and c not in "\r\n"]
-    require(2, not controls, f"control characters {controls!r}")
-    require(2, unicodedata.is_normalized("NFC", text), "not in NFC")
-
-
-def parse_integer(rule: int, name: str, value: str) -> int:
-    """Read a decimal-integer (8216bis 4.2), or raise a violation of the given rule."""
-    require(rule, bool(_INTEGER.fullmatch(value)) and int(value) < 2**64, f"{name}:{value}")
-    return int(value)
-
-
-def check_version(version: int, needed: int) -> None:
-    """Rules 5 and 6. Version 3 costs nothing, every player in use reads it."""
-    require(5, version >= needed, f"version {version} does not cover the features: {needed}")
-    require(6, version <= max(needed, 3), f"version {version}, {needed} is enough")
+        return self.media_sequence + (self.skipped or 0) + len(self.segments)
 
 
 def parse_media_playlist(text: str) -> MediaPlaylist:
-    """Read a media playlist.
+    """Read a media playlist, whole or a delta update.
 
     Raises:
-        RuleViolation: 2 to 19.
+        RuleViolation: 2 to 29, 95 to 108, 121.
     """
     parser = _MediaParser()
     for name, value in read_lines(text, MULTIVARIANT_TAGS):
@@ -254,6 +179,11 @@ class _MediaParser:
     init_map: str | None = None
     #: Tags of the segment to come.
     pending: dict[str, str] = field(default_factory=dict)
+    parts: list[MediaPart] = field(default_factory=list)
+    hints: dict[str, str] = field(default_factory=dict)
+    reports: list[RenditionReport] = field(default_factory=list)
+    date_ranges: dict[str, dict[str, str]] = field(default_factory=dict)
+    skip: dict[str, str] | None = None
 
     def feed(self, name: str, value: str) -> None:
         checks: dict[str, Callable[[str], None]] = {
@@ -270,10 +200,16 @@ class _MediaParser:
             "EXT-X-DISCONTINUITY-SEQUENCE": self._check_place,
             "EXT-X-I-FRAMES-ONLY": lambda _: self._need_version(4),
             "EXT-X-DEFINE": lambda _: self._need_version(8),
-            "EXT-X-SKIP": lambda _: self._need_version(9),
+            "EXT-X-SKIP": self._set_skip,
+            "EXT-X-PART": self._add_part,
+            "EXT-X-PRELOAD-HINT": self._add_hint,
+            "EXT-X-RENDITION-REPORT": self._add_report,
+            "EXT-X-DATERANGE": self._add_date_range,
         }
-        if name in _WITH_ATTRIBUTES:
+        if name in WITH_ATTRIBUTES:
             parse_attributes(value)
+        if name in _BEFORE_PARTS:
+            require(99, not self.parts, f"{name} after a part of its segment")
         if name in checks:
             checks[name](value)
         if name in _SEGMENT_TAGS:
@@ -283,6 +219,7 @@ class _MediaParser:
             self.headers[name] = value
 
     def finish(self) -> MediaPlaylist:
+        open_segment = self._take_open_segment() if self.parts else None
         dangling = next(iter(self.pending), None)
         if dangling is not None:
             raise RuleViolation(_SEGMENT_TAGS[dangling], f"{dangling} without a segment")
@@ -297,7 +234,7 @@ class _MediaParser:
             require(12, rounded <= target_duration_s, f"EXTINF {each.duration_s} of {each.uri}")
         playlist_type = self.headers.get("EXT-X-PLAYLIST-TYPE")
         require(27, playlist_type in (None, "EVENT", "VOD"), f"type {playlist_type}")
-        return MediaPlaylist(
+        playlist = MediaPlaylist(
             version=version,
             target_duration_s=target_duration_s,
             media_sequence=self._sequence("EXT-X-MEDIA-SEQUENCE"),
@@ -310,7 +247,102 @@ class _MediaParser:
             independent_segments="EXT-X-INDEPENDENT-SEGMENTS" in self.headers,
             ended="EXT-X-ENDLIST" in self.headers,
             segments=tuple(self.segments),
+            part_target_s=self._part_target(),
+            server_control=self._attributes_of("EXT-X-SERVER-CONTROL"),
+            open_segment=open_segment,
+            hints=self.hints,
+            reports=tuple(self.reports),
+            date_ranges=self.date_ranges,
+            skipped=None if self.skip is None else int(self.skip["SKIPPED-SEGMENTS"]),
+            removed_date_ranges=self._removed_date_ranges(),
         )
+        _check_server_control(playlist)
+        _check_parts(playlist)
+        _check_date_ranges(playlist)
+        return playlist
+
+    def _attributes_of(self, name: str) -> dict[str, str] | None:
+        return parse_attributes(self.headers[name]) if name in self.headers else None
+
+    def _part_target(self) -> Decimal | None:
+        attributes = self._attributes_of("EXT-X-PART-INF")
+        if attributes is None:
+            return None
+        require(95, "PART-TARGET" in attributes, "EXT-X-PART-INF without PART-TARGET")
+        return Decimal(attributes["PART-TARGET"])
+
+    def _removed_date_ranges(self) -> tuple[str, ...] | None:
+        if self.skip is None or "RECENTLY-REMOVED-DATERANGES" not in self.skip:
+            return None
+        return tuple(filter(None, self.skip["RECENTLY-REMOVED-DATERANGES"].split("\t")))
+
+    def _take_open_segment(self) -> OpenSegment:
+        date = self.pending.pop("EXT-X-PROGRAM-DATE-TIME", None)
+        return OpenSegment(
+            msn=self._next_msn(),
+            dsn=self._sequence("EXT-X-DISCONTINUITY-SEQUENCE") + self.discontinuities,
+            program_date_time=None if date is None else self._parse_date(date),
+            discontinuity=self.pending.pop("EXT-X-DISCONTINUITY", None) is not None,
+            key=self.key,
+            init_map=self.init_map,
+            parts=tuple(self.parts),
+        )
+
+    def _next_msn(self) -> int:
+        skipped = 0 if self.skip is None else int(self.skip["SKIPPED-SEGMENTS"])
+        return self._sequence("EXT-X-MEDIA-SEQUENCE") + skipped + len(self.segments)
+
+    def _set_skip(self, value: str) -> None:
+        self.skip = parse_attributes(value)
+        require(121, "SKIPPED-SEGMENTS" in self.skip, "EXT-X-SKIP without SKIPPED-SEGMENTS")
+        require(121, not self.segments and not self.pending, "EXT-X-SKIP after a segment")
+        require(121, not self.discontinuities and not self.parts, "EXT-X-SKIP after a segment")
+        self._need_version(10 if "RECENTLY-REMOVED-DATERANGES" in self.skip else 9)
+
+    def _add_part(self, value: str) -> None:
+        attributes = parse_attributes(value)
+        for needed in ("URI", "DURATION"):
+            require(97, needed in attributes, f"EXT-X-PART without {needed}")
+        require(95, "EXT-X-PART-INF" in self.headers, "EXT-X-PART without EXT-X-PART-INF")
+        require(99, "EXTINF" not in self.pending, "EXT-X-PART after the EXTINF of its segment")
+        self.parts.append(
+            MediaPart(
+                attributes["URI"],
+                Decimal(attributes["DURATION"]),
+                attributes.get("INDEPENDENT") == "YES",
+                attributes.get("GAP") == "YES",
+            )
+        )
+
+    def _add_hint(self, value: str) -> None:
+        attributes = parse_attributes(value)
+        for needed in ("TYPE", "URI"):
+            require(104, needed in attributes, f"EXT-X-PRELOAD-HINT without {needed}")
+        kind = attributes["TYPE"]
+        require(104, kind in ("PART", "MAP"), f"EXT-X-PRELOAD-HINT of TYPE={kind}")
+        require(104, kind not in self.hints, f"two hints of TYPE={kind}")
+        self.hints[kind] = attributes["URI"]
+
+    def _add_report(self, value: str) -> None:
+        attributes = parse_attributes(value)
+        for needed in ("URI", "LAST-MSN"):
+            require(108, needed in attributes, f"EXT-X-RENDITION-REPORT without {needed}")
+        uri = attributes["URI"]
+        require(108, not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|/", uri), f"{uri} is not relative")
+        require(108, all(uri != each.uri for each in self.reports), f"two reports of {uri}")
+        last_part = attributes.get("LAST-PART")
+        self.reports.append(
+            RenditionReport(
+                uri, int(attributes["LAST-MSN"]), None if last_part is None else int(last_part)
+            )
+        )
+
+    def _add_date_range(self, value: str) -> None:
+        attributes = parse_attributes(value)
+        require(24, "ID" in attributes, "EXT-X-DATERANGE without ID")
+        known = self.date_ranges.setdefault(attributes["ID"], {})
+        for name, text in attributes.items():
+            require(24, known.setdefault(name, text) == text, f"{name} differs in {value}")
 
     def _add_segment(self, uri: str) -> None:
         duration_and_title = self.pending.pop("EXTINF", None)
@@ -318,7 +350,7 @@ class _MediaParser:
         assert duration_and_title is not None
         date = self.pending.pop("EXT-X-PROGRAM-DATE-TIME", None)
         segment = MediaSegment(
-            msn=self._sequence("EXT-X-MEDIA-SEQUENCE") + len(self.segments),
+            msn=self._next_msn(),
             dsn=self._sequence("EXT-X-DISCONTINUITY-SEQUENCE") + self.discontinuities,
             uri=uri,
             duration_s=Decimal(duration_and_title.partition(",")[0]),
@@ -328,14 +360,17 @@ class _MediaParser:
             byte_range=self._byte_range(uri, self.pending.pop("EXT-X-BYTERANGE", None)),
             key=self.key,
             init_map=self.init_map,
+            parts=tuple(self.parts),
         )
+        self.parts.clear()
         self.segments.append(segment)
 
     def _sequence(self, name: str) -> int:
         return parse_integer(10, name, self.headers.get(name, "0"))
 
     def _check_place(self, value: str) -> None:
-        require(10, not self.segments and not self.pending, f"sequence number {value} too late")
+        is_first = not self.segments and not self.pending and not self.parts
+        require(10, is_first and self.skip is None, f"sequence number {value} too late")
         require(10, not self.discontinuities, f"sequence number {value} after a discontinuity")
 
     def _need_version(self, version: int) -> None:
@@ -343,7 +378,7 @@ class _MediaParser:
 
     def _check_duration(self, value: str) -> None:
         duration, comma, _ = value.partition(",")
-        require(13, comma == "," and bool(_FLOAT.fullmatch(duration)), f"EXTINF:{value}")
+        require(13, comma == "," and bool(FLOAT.fullmatch(duration)), f"EXTINF:{value}")
         if "." in duration:
             self._need_version(3)
 
@@ -398,3 +433,96 @@ _SEGMENT_TAGS: Final[Mapping[str, int]] = {
     "EXT-X-PROGRAM-DATE-TIME": 20,
     "EXT-X-GAP": 13,
 }
+#: Tags that players apply to the parts as well.
+_BEFORE_PARTS: Final = tag_names(
+    "EXT-X-DISCONTINUITY EXT-X-KEY EXT-X-MAP EXT-X-PROGRAM-DATE-TIME EXT-X-BYTERANGE"
+)
+
+
+def _check_server_control(playlist: MediaPlaylist) -> None:
+    """Rule 96, and what a delta update needs of it (121)."""
+    control = playlist.server_control or {}
+    target_s = playlist.target_duration_s
+    skip_until = Decimal(control.get("CAN-SKIP-UNTIL", 6 * target_s))
+    require(96, skip_until >= 6 * target_s, f"CAN-SKIP-UNTIL={skip_until}")
+    hold_back = Decimal(control.get("HOLD-BACK", 3 * target_s))
+    require(96, hold_back >= 3 * target_s, f"HOLD-BACK={hold_back}")
+    has_boundary = "CAN-SKIP-UNTIL" in control
+    require(96, "CAN-SKIP-DATERANGES" not in control or has_boundary, "no CAN-SKIP-UNTIL")
+    if playlist.part_target_s is not None:
+        require(96, "PART-HOLD-BACK" in control, "no PART-HOLD-BACK")
+        part_hold_back = Decimal(control["PART-HOLD-BACK"])
+        require(96, part_hold_back >= 3 * playlist.part_target_s, f"{part_hold_back}")
+    if playlist.skipped is not None:
+        require(121, has_boundary, "EXT-X-SKIP without CAN-SKIP-UNTIL")
+        require(121, not playlist.ended, "EXT-X-SKIP with EXT-X-ENDLIST")
+
+
+def _check_parts(playlist: MediaPlaylist) -> None:
+    """Rules 29, 97, 100, 101, 104."""
+    parents = [each.parts for each in playlist.segments]
+    if playlist.open_segment is not None:
+        parents.append(playlist.open_segment.parts)
+    for parts in parents:
+        for index, part in enumerate(parts):
+            assert playlist.part_target_s is not None
+            require(97, part.duration_s <= playlist.part_target_s, f"{part} is too long")
+            following = parts[index + 1 : index + 2]
+            may_be_short = part.independent or part.gap or not following or following[0].gap
+            shortest = Decimal("0.85") * playlist.part_target_s
+            require(97, may_be_short or part.duration_s >= shortest, f"{part} is too short")
+    end_s = playlist.edge_s
+    for segment in playlist.segments:
+        if segment.parts:
+            sum_s = sum(part.duration_s for part in segment.parts)
+            require(100, sum_s == segment.duration_s, f"{segment.uri} has parts of {sum_s} s")
+            to_end_s = end_s - segment.parts[0].duration_s
+            limit_s = 3 * playlist.target_duration_s
+            # Durations are printed in microseconds.
+            require(101, to_end_s <= limit_s + Decimal("0.001"), f"{segment.uri} has parts still")
+        end_s -= segment.duration_s
+    if playlist.ended:
+        require(29, not playlist.hints, "a hint after EXT-X-ENDLIST")
+        require(29, playlist.open_segment is None, "an open segment after EXT-X-ENDLIST")
+    else:
+        require(104, not any(parents) or "PART" in playlist.hints, "parts, and no hint of the next")
+
+
+def _check_date_ranges(playlist: MediaPlaylist) -> None:
+    """Rule 24."""
+    for range_id, each in playlist.date_ranges.items():
+        if playlist.skipped is None:  # a delta update may hold only the last tag of a range
+            require(24, "START-DATE" in each, f"date range {range_id} without START-DATE")
+        if each.get("END-ON-NEXT") == "YES":
+            require(24, "CLASS" in each, f"END-ON-NEXT of {range_id} without CLASS")
+            ends = {"DURATION", "END-DATE"} & each.keys()
+            require(24, not ends, f"END-ON-NEXT of {range_id} with {ends}")
+        start, end = date_range_span(each)
+        require(24, start is None or end is None or end >= start, f"{range_id} ends at {end}")
+        if {"DURATION", "END-DATE", "START-DATE"} <= each.keys():
+            assert start is not None
+            end_date = datetime.fromisoformat(each["END-DATE"])
+            by_duration = start + timedelta(seconds=float(each["DURATION"]))
+            off = abs(end_date - by_duration)
+            require(24, off <= timedelta(milliseconds=1), f"two ends of {range_id}")
+    dates = [each.program_date_time for each in playlist.segments]
+    if playlist.open_segment is not None:
+        dates.append(playlist.open_segment.program_date_time)
+    require(24, not playlist.date_ranges or any(dates), "date ranges without a program date")
+
+
+def date_range_span(attributes: Mapping[str, str]) -> tuple[datetime | None, datetime | None]:
+    """Give start and end of a date range, as far as its attributes say them."""
+    try:
+        start = datetime.fromisoformat(attributes["START-DATE"])
+    except KeyError:
+        return None, None
+    except ValueError as err:
+        raise RuleViolation(24, f"START-DATE {err}") from err
+    try:
+        if "DURATION" in attributes:
+            return start, start + timedelta(seconds=float(attributes["DURATION"]))
+        end = attributes.get("END-DATE")
+        return start, None if end is None else datetime.fromisoformat(end)
+    except (ValueError, OverflowError) as err:
+        raise RuleViolation(24, f"end of a date range: {err}") from err

@@ -10,7 +10,8 @@ from hlsorigin.hls.muxer import Muxer
 from hlsorigin.hls.policy import SegmentPolicy
 from hlsorigin.live.hub import AppPolicy, StreamHub
 from hlsorigin.live.publisher import Publisher, PublisherInfo
-from hlsorigin.live.stream import LiveStream, StreamSettings
+from hlsorigin.live.stream import LiveStream
+from hlsorigin.live.stream_settings import StreamSettings
 from hlsorigin.media.sample import Sample
 from hlsorigin.store.base import SegmentStore
 from hlsorigin.store.memory import MemoryStore
@@ -30,23 +31,25 @@ class LiveRig:
         *,
         takeover: bool = True,
         make_muxer: Callable[[], Muxer] | None = None,
+        part_ms: int = 0,
     ) -> None:
         self.clock = FakeClock()
         self.store = store
         self.muxers: list[TextMuxer] = []
         self.ended: list[str] = []
         settings = StreamSettings(
-            policy=SegmentPolicy(),
+            policy=SegmentPolicy(part_duration_90k=part_ms * 90),
             playlist_segments=7,
             reconnect_grace_s=30,
             idle_timeout_s=10,
             keep_ended_s=60,
+            container="text",
         )
         self.hub = StreamHub(
             store,
             self.clock,
             lambda app: AppPolicy(settings, takeover),
-            make_muxer or self._make_muxer,
+            {"text": make_muxer or self._make_muxer},
         )
 
     def _make_muxer(self) -> TextMuxer:
@@ -107,10 +110,11 @@ async def live_rig(
     *,
     takeover: bool = True,
     make_muxer: Callable[[], Muxer] | None = None,
+    part_ms: int = 0,
 ) -> AsyncIterator[LiveRig]:
     """Run a hub for the time of the block; its housekeeping is left to ``LiveRig.tick``."""
     store = store or MemoryStore(1 << 30, 1 << 28)
-    rig = LiveRig(store, takeover=takeover, make_muxer=make_muxer)
+    rig = LiveRig(store, takeover=takeover, make_muxer=make_muxer, part_ms=part_ms)
     await rig.store.open()
     await rig.hub.recover()
     try:

@@ -15,6 +15,7 @@ class TextMuxer:
     """Writes samples as JSON: ``[[track_id, dts, pts, duration, is_sync], ...]``, a line a part."""
 
     file_extension = "ts"
+    declares_metadata = False
 
     def __init__(self, refuse: Sequence[int] = ()) -> None:
         self.refuse = refuse

@@ -5,7 +5,8 @@ on. A broken rule raises ``AssertionError`` that begins with the number of the r
 
     50 packets · 51 PAT, PMT first · 52 PSI · 53 continuity · 54 PCR interval · 55 PCR and DTS ·
     56 PES headers · 57 wrap · 58 one access unit per PES · 59 random access · 60 parameter sets ·
-    61 byte stream · 62 ADTS · 63 stream types · 64 PES within the segment · 65 DTS order
+    61 byte stream · 62 ADTS · 63 stream types · 64 PES within the segment · 65 DTS order ·
+    ID3 timed metadata (Apple, "Timed Metadata for HTTP Live Streaming")
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.support.id3_reader import read_tag
+
 WRAP = 1 << 33
 PCR_WRAP = WRAP * 300
 MS_27MHZ = 27_000
-VIDEO, ADTS, MP3 = 0x1B, 0x0F, (0x03, 0x04)
-STREAM_TYPES = {VIDEO, ADTS, *MP3}
+VIDEO, ADTS, MP3, METADATA = 0x1B, 0x0F, (0x03, 0x04), 0x15
+STREAM_TYPES = {VIDEO, ADTS, *MP3, METADATA}
 
 
 @dataclass
@@ -300,6 +303,7 @@ def _parse_pmt(segment: TsSegment, body: bytes) -> None:
     assert body[0] & 0xE0 == 0xE0 and body[2] & 0xF0 == 0xF0, "52: reserved bits of the PMT"
     segment.pcr_pid = (body[0] & 0x1F) << 8 | body[1]
     position = 4 + ((body[2] & 0x0F) << 8 | body[3])
+    about_program = body[4:position]
     segment.streams = {}
     while position < len(body):
         entry = body[position : position + 5]
@@ -309,9 +313,63 @@ def _parse_pmt(segment: TsSegment, body: bytes) -> None:
         pid = (entry[1] & 0x1F) << 8 | entry[2]
         assert 0x10 <= pid < 0x1FFF and pid not in segment.streams, f"51: PID {pid:#x}"
         segment.streams[pid] = entry[0]
-        position += 5 + ((entry[3] & 0x0F) << 8 | entry[4])
+        start, position = position + 5, position + 5 + ((entry[3] & 0x0F) << 8 | entry[4])
+        _check_descriptors(entry[0], body[start:position])
     assert position == len(body), "52: descriptors run out of the PMT"
+    _check_program_descriptors(segment, about_program)
     assert segment.pcr_pid in segment.streams, "54: PCR_PID is none of the program's"
+
+
+def _descriptors(octets: bytes) -> list[tuple[int, bytes]]:
+    """Give tag and body of each descriptor (2.6)."""
+    found = []
+    position = 0
+    while position < len(octets):
+        assert position + 2 + octets[position + 1] <= len(octets), "52: descriptor cut short"
+        body = octets[position + 2 : position + 2 + octets[position + 1]]
+        found.append((octets[position], body))
+        position += 2 + len(body)
+    return found
+
+
+def _check_id3_format(body: bytes) -> None:
+    """Check what both descriptors begin with: application format, format, service."""
+    assert body[:2] == b"\xff\xff", "ID3: metadata_application_format is not by identifier"
+    assert body[2:6] == b"ID3 ", "ID3: metadata_application_format_identifier"
+    assert body[6] == 0xFF, "ID3: metadata_format is not by identifier"
+    assert body[7:11] == b"ID3 ", "ID3: metadata_format_identifier"
+    assert body[11] == 0, "ID3: metadata_service_id differs from the other descriptor's"
+
+
+def _check_descriptors(stream_type: int, octets: bytes) -> None:
+    """Check a stream's descriptors: a metadata_descriptor (2.6.60) for ID3, else none."""
+    descriptors = _descriptors(octets)
+    if stream_type != METADATA:
+        assert not descriptors, f"52: descriptors of stream_type {stream_type:#x}"
+        return
+    assert [tag for tag, _ in descriptors] == [0x26], "ID3: not one metadata_descriptor"
+    body = descriptors[0][1]
+    _check_id3_format(body)
+    assert body[12] >> 5 == 0, "ID3: decoder_config_flags"
+    assert not body[12] & 0x10, "ID3: DSM-CC_flag"
+    assert body[12] & 0x0F == 0x0F, "52: reserved bits of the metadata_descriptor"
+    assert len(body) == 13, "ID3: length of the metadata_descriptor"
+
+
+def _check_program_descriptors(segment: TsSegment, octets: bytes) -> None:
+    """Check that a metadata_pointer_descriptor (2.6.58) stands where there is ID3, else none."""
+    descriptors = _descriptors(octets)
+    metadata = list(segment.streams.values()).count(METADATA)
+    assert metadata <= 1, "ID3: two metadata streams"
+    assert [tag for tag, _ in descriptors] == [0x25] * metadata, "ID3: metadata_pointer_descriptor"
+    for _, body in descriptors:
+        _check_id3_format(body)
+        assert body[12] >> 7 == 0, "ID3: metadata_locator_record_flag"
+        assert body[12] >> 5 & 3 == 0, "ID3: MPEG_carriage_flags: another transport stream"
+        assert body[12] & 0x1F == 0x1F, "52: reserved bits of the metadata_pointer_descriptor"
+        pat = segment.state.pat
+        assert pat is not None and body[13:] == pat[1][:2], "ID3: program_number of another program"
+        assert segment.streams[segment.pcr_pid] != METADATA, "54: PCR on the metadata's PID"
 
 
 # ---- PES -----------------------------------------------------------------------------------------
@@ -399,6 +457,8 @@ def _check_elementary(segment: TsSegment, opens_segment: bool) -> None:
             segment.state.last_dts[pid] = pes.dts
         if stream_type == VIDEO:
             _check_video(units, opens_segment)
+        elif stream_type == METADATA:
+            _check_metadata(units)
         else:
             _check_audio(units, stream_type, opens_segment)
 
@@ -434,6 +494,14 @@ def _check_audio(units: list[Pes], stream_type: int, opens_segment: bool) -> Non
         if stream_type == ADTS:
             shapes |= {(f.profile, f.rate_index, f.channels) for f in split_adts(pes.payload)}
     assert len(shapes) <= 1, f"62: ADTS headers change within the segment: {shapes}"
+
+
+def _check_metadata(units: list[Pes]) -> None:
+    for pes in units:
+        assert pes.stream_id == 0xBD, f"ID3: stream_id {pes.stream_id:#x}, not private_stream_1"
+        assert pes.declared_length != 0, "56: metadata PES of unbounded length"
+        assert not pes.has_dts, "56: metadata PES with a DTS"
+        read_tag(pes.payload)
 
 
 def split_adts(payload: bytes) -> list[AdtsFrame]:

@@ -32,7 +32,7 @@ async def origin(
 ) -> AsyncIterator[tuple[LiveRig, httpx.AsyncClient]]:
     """Run a hub with ``live/a`` published for so long, and a client of its public app."""
     async with live_rig(store) as rig:
-        app = create_public_app(rig.hub, rig.store, player_page=True, hls_js_path="")
+        app = create_public_app(rig.hub, rig.store, rig.store, player_page=True, hls_js_path="")
         async with client_for(app) as client:
             publisher = rig.publish()
             await rig.write_seconds(publisher, seconds)
@@ -49,7 +49,7 @@ async def raw_get(rig: LiveRig, path: str) -> tuple[int, dict[bytes, bytes]]:
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    app = create_public_app(rig.hub, rig.store, player_page=True, hls_js_path="")
+    app = create_public_app(rig.hub, rig.store, rig.store, player_page=True, hls_js_path="")
     scope = {
         "type": "http",
         "method": "GET",
@@ -344,6 +344,6 @@ async def test_player_page_and_unknown_paths() -> None:
 
 async def test_player_page_can_be_switched_off() -> None:
     async with live_rig() as rig:
-        app = create_public_app(rig.hub, rig.store, player_page=False, hls_js_path="")
+        app = create_public_app(rig.hub, rig.store, rig.store, player_page=False, hls_js_path="")
         async with client_for(app) as client:
             assert (await client.get("/live/a/")).status_code == 404

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from hlsorigin.web.media import Receive, Scope, Send
+from hlsorigin.web.answer import Receive, Scope, Send
 from hlsorigin.web.server import HttpServer, make_server
 
 pytestmark = pytest.mark.anyio
@@ -47,8 +47,8 @@ class Client:
         return head.split(b"\r\n")[0]
 
 
-async def start(group: asyncio.TaskGroup, **bounds: int) -> tuple[HttpServer, int]:
-    server = make_server(hello, keep_alive_s=75, **bounds)
+async def start(group: asyncio.TaskGroup, *, max_connections: int) -> tuple[HttpServer, int]:
+    server = make_server(hello, keep_alive_s=75, max_connections=max_connections)
     sock = socket.create_server(("127.0.0.1", 0))
     group.create_task(server.serve(sockets=[sock]))
     return server, sock.getsockname()[1]
