@@ -212,8 +212,8 @@ async def test_disk_store_goes_on_after_a_restart(tmp_path: Path) -> None:
             text = (await client.get("/live/a/v0.m3u8")).text
             checker.feed(text)
             # Other web servers can't block: what asks them to is left out.
-        lines = [line for line in text.splitlines() if "SERVER-CONTROL" not in line]
-        assert (tmp_path / "live" / "a" / "v0.m3u8").read_text().splitlines() == lines
+            lines = [line for line in text.splitlines() if "SERVER-CONTROL" not in line]
+            assert (tmp_path / "live" / "a" / "v0.m3u8").read_text().splitlines() == lines
             for uri in re.findall(r"^v0-.*$", text, re.M):
                 assert (await client.get(f"/live/a/{uri}")).status_code == 200
             entry = (await client.get("/live/a/index.m3u8")).text
