@@ -137,6 +137,8 @@ class Window:
         self.next_msn += 1
         self._target_duration_s = target_duration_s
         self._add(segment, parts)
+        if parts:
+            self._note_duration()  # of the playlist that listed its last part
         removed = []
         while (
             len(self._listed) > self._playlist_segments

@@ -310,7 +310,9 @@ class RtmpConnection(asyncio.Protocol):
 
     def _start_publish(self, name: str) -> None:
         info = PublisherInfo("rtmp", self._peer, self._flash_version)
-        self._publisher = self._ingest.hub.publish(name, info, self._publish_taken_away)
+        self._publisher = self._ingest.hub.publish(
+            name, info, self._publish_taken_away, self.request_reconnect
+        )
         self._demuxer = Demuxer()
         self._session.accept_publish()
         self._log = self._log.bind(stream=name)

@@ -81,12 +81,19 @@ class StreamHub:
 
     # ---- publishing ------------------------------------------------------------------------
 
-    def publish(self, name: str, info: PublisherInfo, on_end: Callable[[str], None]) -> Publisher:
+    def publish(
+        self,
+        name: str,
+        info: PublisherInfo,
+        on_end: Callable[[str], None],
+        ask_to_reconnect: Callable[[str | None], bool] | None = None,
+    ) -> Publisher:
         """Start a publish.
 
         Args:
             name: ``app/stream``, validated.
             on_end: called once when the hub takes the publish away, with the reason.
+            ask_to_reconnect: see ``Publisher.ask_to_reconnect``; None: the protocol has no way.
 
         Raises:
             StreamBusy: somebody publishes there and the policy is to refuse; or the server shuts
@@ -109,7 +116,7 @@ class StreamHub:
             stream = self._add(name, policy, self._numbering_for(name))
         elif stream is None:
             stream = self._add(name, policy, self._numbering_for(name))
-        publisher = Publisher(stream, info, on_end, self._clock.monotonic_s())
+        publisher = Publisher(stream, info, on_end, self._clock.monotonic_s(), ask_to_reconnect)
         stream.begin_publish(publisher)
         return publisher
 

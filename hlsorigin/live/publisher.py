@@ -62,10 +62,12 @@ class Publisher:
         info: PublisherInfo,
         on_end: Callable[[str], None],
         now_s: float,
+        ask_to_reconnect: Callable[[str | None], bool] | None = None,
     ) -> None:
         self._stream = stream
         self.info = info
         self._on_end = on_end
+        self._ask_to_reconnect = ask_to_reconnect
         self._drained: Callable[[], None] | None = None
         #: Monotonic time of the last media; ``idle_timeout`` counts from it.
         self.last_media_s = now_s
@@ -101,6 +103,18 @@ class Publisher:
         """
         if self.is_open:
             self._stream.data_event(name, values, raw_90k)
+
+    def ask_to_reconnect(self, tc_url: str | None) -> bool:
+        """Ask the peer to connect again.
+
+        Args:
+            tc_url: where to; None: the address it came to.
+        Returns:
+            False when its protocol, or the peer, does not know how.
+        """
+        return (
+            self.is_open and self._ask_to_reconnect is not None and self._ask_to_reconnect(tc_url)
+        )
 
     @property
     def is_congested(self) -> bool:

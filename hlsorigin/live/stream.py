@@ -410,6 +410,7 @@ class LiveStream:
     def end(self) -> None:
         """Write EXT-X-ENDLIST: the publisher did not come back."""
         target = self.target_duration_s
+        self._events.end(self.window.segments[-1].end_date_90k)
         for rendition in self._renditions:
             window = rendition.window
             if window.has_open_segment and target is not None:

@@ -41,7 +41,7 @@ class StreamEvents:
         if offset is None:
             raise ValueError("the stream has no media yet")
         if time_90k is None:
-            time_90k = packager.now_90k if event.date_90k is None else event.date_90k - offset
+            time_90k = self._date_of(event, packager.now_90k + offset) - offset
         time_90k += event.offset_90k
         self._count += 1
         ids = self._list(event, time_90k + offset)
@@ -49,6 +49,18 @@ class StreamEvents:
             for item in event.timed_metadata(time_90k, self._count):
                 packager.add_metadata(item)
         return ids[0] if ids else str(self._count)
+
+    def _date_of(self, event: StreamEvent, now_90k: int) -> int:
+        """Give when an event without a time of the encoder's happens; both are dates."""
+        if event.date_90k is not None:
+            return event.date_90k
+        # A further tag of a listed range has the range's START-DATE.
+        start = self._ranges.start_of(event.id) if event.id is not None else None
+        return now_90k if start is None else start
+
+    def end(self, date_90k: int) -> None:
+        """The programme is over: so are the breaks that are open."""
+        self._breaks.end_all(date_90k, self._clock.monotonic_s())
 
     def _list(self, event: StreamEvent, date_90k: int) -> Sequence[str]:
         now_s = self._clock.monotonic_s()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,10 +16,9 @@ import hlsorigin
 from hlsorigin.errors import LimitExceeded
 from hlsorigin.live.hub import StreamHub
 from hlsorigin.live.stream import LiveStream
-from hlsorigin.media.timebase import TIMESCALE
-from hlsorigin.media.track import MediaKind, Track
 from hlsorigin.store.base import SegmentStore
-from hlsorigin.web.event_body import MAX_BODY_BYTES, parse_event
+from hlsorigin.web.event_body import MAX_BODY_BYTES, parse_event, parse_reconnect
+from hlsorigin.web.stream_json import describe_stream
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -53,6 +51,11 @@ class AdminApp:
                     "/api/v1/streams/{app}/{name}/publisher",
                     self._guarded(self._kick),
                     methods=["DELETE"],
+                ),
+                Route(
+                    "/api/v1/streams/{app}/{name}/publisher/reconnect",
+                    self._guarded(self._ask_to_reconnect),
+                    methods=["POST"],
                 ),
                 Route(
                     "/api/v1/streams/{app}/{name}/events",
@@ -90,11 +93,11 @@ class AdminApp:
         return _json({"version": hlsorigin.__version__})
 
     async def _streams(self, request: Request) -> Response:
-        items = [self._describe(stream) for stream in self._hub.streams()]
+        items = [describe_stream(stream, self._store) for stream in self._hub.streams()]
         return _json({"items": items, "next": None})
 
     async def _stream(self, request: Request) -> Response:
-        return _json(self._describe(self._find(request)))
+        return _json(describe_stream(self._find(request), self._store))
 
     async def _kick(self, request: Request) -> Response:
         publisher = self._find(request).publisher
@@ -102,6 +105,19 @@ class AdminApp:
             raise HTTPException(404, "nobody publishes on this stream")
         publisher.end("kicked by the operator")
         return Response(status_code=204)
+
+    async def _ask_to_reconnect(self, request: Request) -> Response:
+        """Have an encoder that speaks enhanced RTMP v2 connect again, here or elsewhere."""
+        publisher = self._find(request).publisher
+        if publisher is None:
+            raise HTTPException(404, "nobody publishes on this stream")
+        try:
+            tc_url = parse_reconnect(await _read_json(request))
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        if not publisher.ask_to_reconnect(tc_url):
+            raise HTTPException(409, "the encoder does not understand Reconnect Requests")
+        return Response(status_code=202)
 
     async def _add_event(self, request: Request) -> Response:
         stream = self._find(request)
@@ -121,35 +137,6 @@ class AdminApp:
             raise HTTPException(404, "no such stream")
         return stream
 
-    def _describe(self, stream: LiveStream) -> dict[str, Any]:
-        app, _, name = stream.name.partition("/")
-        usage = self._store.usage(stream.name)
-        return {
-            "app": app,
-            "name": name,
-            "state": stream.state.value,
-            "started_at": _time(stream.started_s),
-            "publishes": stream.publishes,
-            "publisher": _describe_publisher(stream),
-            "tracks": [_describe_track(track) for track in stream.tracks],
-            "ingest": _describe_ingest(stream),
-            "hls": _describe_window(stream),
-            "stored_bytes": usage.bytes,
-            "stored_resources": usage.resources,
-            "events": [
-                {
-                    "at": _time(each.wallclock_s),
-                    "code": each.note.code,
-                    "message": each.note.message,
-                }
-                for each in stream.record.notes
-            ],
-            "data_events": [
-                {"at": _time(each.wallclock_s), "name": each.name, "values": _plain(each.values)}
-                for each in stream.record.data_events
-            ],
-        }
-
 
 async def _read_json(request: Request) -> bytes:
     """Give a body that is said to be JSON; no more of it is read than may be."""
@@ -162,73 +149,6 @@ async def _read_json(request: Request) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             raise HTTPException(413, f"the body is over {MAX_BODY_BYTES} bytes")
     return bytes(body)
-
-
-def _describe_publisher(stream: LiveStream) -> dict[str, Any] | None:
-    publisher = stream.publisher
-    if publisher is None:
-        return None
-    info = publisher.info
-    return {"protocol": info.protocol, "address": info.address, "encoder": publisher.encoder}
-
-
-def _describe_track(track: Track) -> dict[str, Any]:
-    config = track.config
-    described: dict[str, Any] = {"kind": track.kind.value, "codec": config.codec_string}
-    for field in ("width", "height", "sample_rate", "channels"):
-        value = getattr(config, field, None)
-        if value is not None:
-            described[field] = value
-    if track.kind is MediaKind.VIDEO:
-        rate = getattr(config, "frame_rate", None)
-        described["nominal_frame_rate"] = round(float(rate), 3) if rate else None
-    return described
-
-
-def _describe_ingest(stream: LiveStream) -> dict[str, Any] | None:
-    packager = stream.packager
-    if packager is None:
-        return None
-    interval = packager.keyframe_interval_90k
-    return {
-        "samples": stream.samples_received,
-        "frames_dropped": packager.frames_dropped,
-        "timestamp_jumps": packager.timestamp_jumps,
-        "keyframe_interval_s": round(interval / TIMESCALE, 3) if interval else None,
-        "frame_rate": round(float(stream.main.frame_rate), 3) if stream.main.frame_rate else None,
-    }
-
-
-def _describe_window(stream: LiveStream) -> dict[str, Any]:
-    segments = stream.window.segments
-    return {
-        "target_duration_s": stream.target_duration_s,
-        "media_sequence": stream.window.media_sequence,
-        "discontinuity_sequence": stream.window.discontinuity_sequence,
-        "segments": len(segments),
-        "window_s": round(sum(each.duration_90k for each in segments) / TIMESCALE, 3),
-        "last_segment_s": round(segments[-1].duration_90k / TIMESCALE, 3) if segments else None,
-        "bandwidth_bps": stream.main.meter.peak_bps,
-        "average_bandwidth_bps": stream.main.meter.average_bps,
-        "is_ended": stream.window.is_ended,
-    }
-
-
-def _plain(value: object) -> Any:
-    """Give AMF values as JSON; what JSON has no word for becomes text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and value - value != 0:  # NaN and infinities
-        return str(value)
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
-
-
-def _time(wallclock_s: float) -> str:
-    return datetime.fromtimestamp(wallclock_s, UTC).isoformat(timespec="milliseconds")
 
 
 def _json(content: Any, status: int = 200) -> JSONResponse:

@@ -41,6 +41,7 @@ _HEXADECIMAL: Final = re.compile(r"0[xX](?:[0-9A-Fa-f]{2})+\Z")
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MAX_DURATION_S: Final = 366 * 86_400
+_MAX_TC_URL_CHARS: Final = 2048
 
 
 def parse_event(body: bytes) -> StreamEvent:
@@ -160,3 +161,23 @@ def _date(text: str | None) -> int | None:
         raise ValueError('"time" lies before 1970')
     microseconds = (date - _UNIX_EPOCH) // _MICROSECOND
     return microseconds * TIMESCALE // 1_000_000
+
+
+def parse_reconnect(body: bytes) -> str | None:
+    """Read the body of a request to have an encoder reconnect: ``{"tc_url": "rtmp://..."}`` or {}.
+
+    Raises:
+        ValueError: it is not that; the sentence says why.
+    """
+    try:
+        values = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+    if not isinstance(values, dict) or values.keys() - {"tc_url"}:
+        raise ValueError('only "tc_url" may be given')
+    tc_url = values.get("tc_url")
+    if tc_url is None:
+        return None
+    if not isinstance(tc_url, str) or not 0 < len(tc_url) <= _MAX_TC_URL_CHARS:
+        raise ValueError(f'"tc_url" must be a text of 1 to {_MAX_TC_URL_CHARS} characters')
+    return tc_url

@@ -9,7 +9,7 @@ import pytest
 from hlsorigin.media.note import Note
 from hlsorigin.web.admin import AdminApp
 from tests.support.http import client_for
-from tests.support.live import live_rig
+from tests.support.live import INFO, live_rig
 from tests.support.media import video_ms
 
 pytestmark = pytest.mark.anyio
@@ -92,3 +92,38 @@ async def test_tokens_guard_the_api_but_not_health() -> None:
             for token in ("s3cret", "other"):
                 headers = {"authorization": f"Bearer {token}"}
                 assert (await client.get("/api/v1/streams", headers=headers)).status_code == 200
+
+
+async def test_an_encoder_that_can_is_asked_to_reconnect() -> None:
+    asked: list[str | None] = []
+
+    def ask(tc_url: str | None) -> bool:
+        asked.append(tc_url)
+        return True
+
+    async with live_rig() as rig:
+        rig.hub.publish("live/a", INFO, rig.ended.append, ask)
+        rig.publish("live/b")
+        async with client_for(AdminApp(rig.hub, rig.store, []).build()) as client:
+            path = "/api/v1/streams/live/{}/publisher/reconnect"
+            url = "rtmp://192.0.2.9/live"
+            assert (await client.post(path.format("a"), json={"tc_url": url})).status_code == 202
+            assert (await client.post(path.format("a"), json={})).status_code == 202
+            assert asked == [url, None]
+            assert (await client.post(path.format("b"), json={})).status_code == 409
+            for bad in ({"url": url}, {"tc_url": 1}, {"tc_url": ""}, []):
+                assert (await client.post(path.format("a"), json=bad)).status_code == 400
+            assert (await client.post(path.format("c"), json={})).status_code == 404
+
+
+async def test_renditions_are_described() -> None:
+    async with live_rig(part_ms=500) as rig:
+        await rig.write_seconds(rig.publish(), 9)
+        async with client_for(AdminApp(rig.hub, rig.store, []).build()) as client:
+            one = (await client.get("/api/v1/streams/live/a")).json()
+        assert one["hls"]["part_target_s"] == 0.5
+        assert one["hls"]["container"] == "text"
+        (rendition,) = one["renditions"]
+        assert (rendition["name"], rendition["playlist"]) == ("v0", "v0.m3u8")
+        assert rendition["codecs"] == ["avc1.64001f", "mp4a.40.2"]
+        assert rendition["held_requests"] == 0
