@@ -1,7 +1,7 @@
 """Resource names: the one place where they are made and parsed.
 
 Segments are ``{rendition}-{epoch}-{msn}.{extension}``, for example ``v0-lq2k7d-81.ts``, their parts
-``v0-lq2k7d-81.3.ts``, init sections ``v0-lq2k7d-i81.mp4`` (with the first segment that needs them).
+``v0-lq2k7d-p324.ts``, init sections ``v0-lq2k7d-i81.mp4`` (with the first segment that needs them).
 The epoch makes a name unique over restarts of the process (invariant 3 of design.md), so a cache
 may keep it for ever.
 """
@@ -26,9 +26,7 @@ MAIN_RENDITION: Final = "v0"
 INIT_EXTENSION: Final = "mp4"
 
 _RENDITION_PATTERN: Final = re.compile(r"[av][0-9]{1,3}")
-_SEGMENT_PATTERN: Final = re.compile(
-    r"([a-z0-9]+)-([a-z0-9]+)-([0-9]{1,20})(?:\.([0-9]{1,6}))?\.([a-z][a-z0-9]*)"
-)
+_SEGMENT_PATTERN: Final = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-(p?)([0-9]{1,20})\.([a-z][a-z0-9]*)")
 _INIT_PATTERN: Final = re.compile(r"([a-z0-9]+)-([a-z0-9]+)-i([0-9]{1,20})\.mp4")
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 # Numbers made from the clock count from here: small enough for players that keep them in 32 bits.
@@ -37,19 +35,23 @@ _NUMBERING_ZERO: Final = datetime(2025, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class SegmentName:
-    """The parts of a segment's resource name, or of one of its parts."""
+    """The resource name of a segment, or of a part of one.
+
+    Parts are numbered over all segments, not within one: the name of the next is known while it
+    is not, whether it still belongs to the open segment. A hint for it always comes true.
+    """
 
     rendition: str
     epoch: str
-    msn: int
+    #: Media sequence number of a segment, running number of a part.
+    number: int
     extension: str
-    #: Which part of the segment; None: the whole.
-    part: int | None = None
+    is_part: bool = False
 
     def build(self) -> str:
         """Give the resource name."""
-        part = "" if self.part is None else f".{self.part}"
-        return f"{self.rendition}-{self.epoch}-{self.msn}{part}.{self.extension}"
+        mark = "p" if self.is_part else ""
+        return f"{self.rendition}-{self.epoch}-{mark}{self.number}.{self.extension}"
 
     @classmethod
     def parse(cls, resource: str) -> SegmentName | None:
@@ -57,8 +59,7 @@ class SegmentName:
         match = _SEGMENT_PATTERN.fullmatch(resource)
         if match is None:
             return None
-        part = None if match[4] is None else int(match[4])
-        return cls(match[1], match[2], int(match[3]), match[5], part)
+        return cls(match[1], match[2], int(match[4]), match[5], is_part=bool(match[3]))
 
 
 def init_name(rendition: str, epoch: str, msn: int) -> str:

@@ -55,9 +55,15 @@ class Committer:
         #: Part of every name; it makes them unique.
         self.epoch = epoch
 
-    def name_of(self, rendition: Rendition, msn: int, part: int | None = None) -> str:
-        """Give the resource name of a segment or a part."""
-        return naming.SegmentName(rendition.name, self.epoch, msn, self._extension(), part).build()
+    def segment_name(self, rendition: Rendition, msn: int) -> str:
+        """Give the resource name of a segment."""
+        return naming.SegmentName(rendition.name, self.epoch, msn, self._extension()).build()
+
+    def next_part_name(self, rendition: Rendition) -> str:
+        """Give the resource name of the part to come."""
+        return naming.SegmentName(
+            rendition.name, self.epoch, rendition.parts, self._extension(), is_part=True
+        ).build()
 
     # ---- parts -----------------------------------------------------------------------------
 
@@ -68,7 +74,8 @@ class Committer:
             rendition.is_losing = not await self._open_segment(rendition, packaged, ready)
         if rendition.is_losing:
             return
-        resource = self.name_of(rendition, window.next_msn, ready.index)
+        resource = self.next_part_name(rendition)
+        rendition.parts += 1
         try:
             await self._parts.put(self._name, resource, ready.data)
         except StoreError as error:
@@ -99,7 +106,7 @@ class Committer:
     ) -> None:
         """List a segment, and take it into account."""
         window = rendition.window
-        resource = self.name_of(rendition, window.next_msn)
+        resource = self.segment_name(rendition, window.next_msn)
         was_losing, rendition.is_losing = rendition.is_losing, False
         try:
             if was_losing:

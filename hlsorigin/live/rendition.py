@@ -33,6 +33,8 @@ class Rendition:
         self.frame_rate: Fraction | None = None
         #: What players see; None before the first segment is listed.
         self.version: MediaVersion | None = None
+        #: Parts so far; the number of the next.
+        self.parts = 0
         #: A segment was lost: the next one needs an EXT-X-DISCONTINUITY, its own or the lost one's.
         self.has_hole = False
         #: The open segment lost a part: it will not be listed.
@@ -83,6 +85,22 @@ class Rendition:
             if last is not None:
                 reports.append(RenditionReport(other.playlist_name, *last))
         return reports
+
+    def shown_report(self, folder: str) -> RenditionReport | None:
+        """Give the report of what players see, for playlists of other streams.
+
+        Args:
+            folder: where this playlist is, seen from theirs, with its slash.
+        Returns:
+            None when the playlist has ended, or is not there yet.
+        """
+        if self.version is None or self.version.edge.is_ended:
+            return None
+        edge = self.version.edge
+        last: tuple[int, int | None] = (edge.next_msn, edge.open_parts - 1)
+        if not edge.open_parts:
+            last = (edge.next_msn - 1, edge.last_parts - 1 if edge.last_parts else None)
+        return RenditionReport(folder + self.playlist_name, *last)
 
     def plain_playlist(self, target_duration_s: int) -> MediaPlaylist:
         """Give the playlist without all that needs this server: for other web servers."""

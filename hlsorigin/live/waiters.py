@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from hlsorigin.hls.delivery import Edge, Wanted, is_satisfied
 
 #: Is done when a peer has hung up.
 Gone: TypeAlias = asyncio.Future[None]
+_Group: TypeAlias = set[asyncio.Future[bool]]
+_Key = TypeVar("_Key")
 
 
 class Waiters:
     """The held requests of one rendition; all whose time has come are woken in one pass."""
 
     def __init__(self) -> None:
-        self._playlists: dict[Wanted, set[asyncio.Future[bool]]] = {}
-        self._parts: dict[Wanted, set[asyncio.Future[bool]]] = {}
+        self._playlists: dict[Wanted, _Group] = {}
+        self._parts: dict[str, _Group] = {}  # by resource name
 
     def __len__(self) -> int:
         """Give how many requests are held."""
@@ -33,43 +35,36 @@ class Waiters:
         """
         return await _wait(self._playlists, wanted, timeout_s, gone)
 
-    async def part(self, wanted: Wanted, timeout_s: float, gone: Gone | None = None) -> bool:
-        """Wait until a hinted part is there, or its segment is complete without it.
+    async def part(self, resource: str, timeout_s: float, gone: Gone | None = None) -> bool:
+        """Wait until a hinted part is there, or not hinted any more.
 
         Args, Returns: as ``playlist``.
         """
-        return await _wait(self._parts, wanted, timeout_s, gone)
+        return await _wait(self._parts, resource, timeout_s, gone)
 
-    def wake(self, edge: Edge) -> None:
-        """Wake those that ask for no more than ``edge``."""
+    def wake(self, edge: Edge, hint: str | None) -> None:
+        """Wake those that ask for no more than ``edge``, and for no part that is hinted now."""
         for wanted in [each for each in self._playlists if is_satisfied(each, edge)]:
             _finish(self._playlists.pop(wanted), result=True)
-        for wanted in [each for each in self._parts if _is_decided(each, edge)]:
-            _finish(self._parts.pop(wanted), result=True)
+        for resource in [each for each in self._parts if each != hint]:
+            _finish(self._parts.pop(resource), result=True)
 
     def release(self) -> None:
         """Wake everybody: the stream goes, or the server does."""
-        for groups in (self._playlists, self._parts):
-            for group in groups.values():
-                _finish(group, result=False)
-            groups.clear()
+        for group in (*self._playlists.values(), *self._parts.values()):
+            _finish(group, result=False)
+        self._playlists.clear()
+        self._parts.clear()
 
 
-def _is_decided(part: Wanted, edge: Edge) -> bool:
-    return edge.is_ended or part.msn < edge.next_msn or is_satisfied(part, edge)
-
-
-def _finish(group: set[asyncio.Future[bool]], *, result: bool) -> None:
+def _finish(group: _Group, *, result: bool) -> None:
     for future in group:
         if not future.done():
             future.set_result(result)
 
 
 async def _wait(
-    groups: dict[Wanted, set[asyncio.Future[bool]]],
-    wanted: Wanted,
-    timeout_s: float,
-    gone: Gone | None,
+    groups: dict[_Key, _Group], wanted: _Key, timeout_s: float, gone: Gone | None
 ) -> bool:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()

@@ -56,7 +56,7 @@ class StoreUsage:
 class SegmentStore(Protocol):
     """Bytes at rest, by stream name (``live/room1``) and resource name.
 
-    Resources are segments (``v0-lq2k7d-81.ts``), parts (``v0-lq2k7d-81.3.ts``) and init sections
+    Resources are segments (``v0-lq2k7d-81.ts``), parts (``v0-lq2k7d-p324.ts``) and init sections
     (``v0-lq2k7d-i81.mp4``); a store treats them alike.
 
     Guarantees: a ``put`` that returned can be read at once; a resource is seen whole or not at

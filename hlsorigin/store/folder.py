@@ -35,9 +35,7 @@ PLAYLIST_SUFFIX: Final = ".m3u8"
 _NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _RESOURCE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
 # As hls/naming.py makes them; a poster.jpg that an operator laid beside them does not match.
-_MEDIA_PATTERN: Final = re.compile(
-    r"([a-z0-9]+)-[a-z0-9]+-([0-9]{1,20})(?:\.[0-9]{1,6})?\.[a-z][a-z0-9]*"
-)
+_SEGMENT_PATTERN: Final = re.compile(r"([a-z0-9]+)-[a-z0-9]+-([0-9]{1,20})\.[a-z][a-z0-9]*")
 _INIT_PATTERN: Final = re.compile(r"([a-z0-9]+)-[a-z0-9]+-i([0-9]{1,20})\.mp4")
 _MEDIA_PLAYLIST_PATTERN: Final = re.compile(r"([av][0-9]{1,3})\.m3u8")
 
@@ -50,7 +48,7 @@ _FOLDER_MODE: Final = 0o755
 class FolderContent:
     """What an owned stream folder holds, by kind of name."""
 
-    #: Sizes in bytes of files named like our segments, parts and init sections.
+    #: Sizes in bytes of files named like our segments and init sections.
     resources: Mapping[str, int]
     #: Sizes in bytes of files that may be ours, if a playlist of ours names them.
     others: Mapping[str, int]
@@ -63,7 +61,7 @@ class ResourceName:
     """What the name of a resource of ours says."""
 
     rendition: str
-    #: Of the segment; of a part: that of its segment; of an init section: the first that needs it.
+    #: Of the segment; of an init section: the first that needs it.
     msn: int
     is_init: bool
 
@@ -84,8 +82,8 @@ def why_resource_is_unsafe(resource: str) -> str | None:
 
 
 def parse_resource(resource: str) -> ResourceName | None:
-    """Take apart the name of a segment, a part or an init section; None when it is none's."""
-    for pattern in (_MEDIA_PATTERN, _INIT_PATTERN):
+    """Take apart the name of a segment or an init section; None when it is neither's."""
+    for pattern in (_SEGMENT_PATTERN, _INIT_PATTERN):
         if (match := pattern.fullmatch(resource)) is not None:
             return ResourceName(match[1], int(match[2]), is_init=pattern is _INIT_PATTERN)
     return None

@@ -103,15 +103,15 @@ class MediaApp:
         name = naming.SegmentName.parse(resource)
         if name is None or name.extension not in _MEDIA_TYPES:
             await answer.error(HTTPStatus.NOT_FOUND, "no such resource", caching.NOT_YET)
-        elif name.part is not None:
-            await self._part(request, name, name.part)
+        elif name.is_part:
+            await self._part(request, name)
         else:
             await self._stored(request, name, name.extension)
 
     # ---- playlists -------------------------------------------------------------------------
 
     async def _entry(self, answer: Answer, stream_name: str, *, is_alias: bool) -> None:
-        stream = self._hub.get(stream_name)
+        stream = self._hub.get(stream_name) or self._hub.group(stream_name)
         if stream is None:
             await answer.error(HTTPStatus.NOT_FOUND, "no such stream", caching.NOT_YET)
             return
@@ -166,9 +166,7 @@ class MediaApp:
             await answer.error(HTTPStatus.BAD_REQUEST, decision.reason)
             return
         if isinstance(decision, WaitFor):
-            is_there = await request.hold(
-                rendition, decision.wanted, target_duration_s, is_part=False
-            )
+            is_there = await request.hold(rendition, decision.wanted, target_duration_s)
             if is_there is None:
                 return
             if not is_there or rendition.version is None:
@@ -181,7 +179,7 @@ class MediaApp:
 
     # ---- media -----------------------------------------------------------------------------
 
-    async def _part(self, request: _Request, name: naming.SegmentName, part: int) -> None:
+    async def _part(self, request: _Request, name: naming.SegmentName) -> None:
         """Send a part; hold the request for the one that is hinted (8216bis 6.2.6)."""
         stream = self._hub.get(request.stream_name)
         rendition = stream.rendition(name.rendition) if stream is not None else None
@@ -190,8 +188,7 @@ class MediaApp:
             version, target = rendition.version, stream.target_duration_s
             hint = version.hint if version is not None else None
             if target is not None and hint == request.resource:
-                wanted = Wanted(name.msn, part)
-                is_there = await request.hold(rendition, wanted, target, is_part=True)
+                is_there = await request.hold_for_part(rendition, target)
                 if is_there is None:
                     return
                 if not is_there:
@@ -241,8 +238,10 @@ class MediaApp:
         name: naming.SegmentName | None,
         what: str,
     ) -> None:
-        next_msn = rendition.window.next_msn if rendition is not None else 0
-        is_gone = name is not None and name.msn < next_msn
+        reached = 0
+        if rendition is not None and name is not None:
+            reached = rendition.parts if name.is_part else rendition.window.next_msn
+        is_gone = name is not None and name.number < reached
         await request.answer.error(
             HTTPStatus.NOT_FOUND,
             f"the {what} left the window" if is_gone else f"no such {what}",
@@ -265,22 +264,35 @@ class _Request:
         self.answer = answer
 
     async def hold(
-        self, rendition: Rendition, wanted: Wanted, target_duration_s: int, *, is_part: bool
+        self, rendition: Rendition, wanted: Wanted, target_duration_s: int
     ) -> bool | None:
-        """Wait for what the request asks for.
+        """Wait for the playlist version that the request asks for.
 
         Returns:
             False when it did not come in time; None when the peer has hung up.
         """
-        waiters = rendition.waiters
-        wait = waiters.part if is_part else waiters.playlist
-        gone = asyncio.get_running_loop().create_task(_until_gone(self.receive))
+        gone = self._watch()
+        hold_s = max_hold_s(target_duration_s)
         try:
-            is_there = await wait(wanted, max_hold_s(target_duration_s), gone)
+            is_there = await rendition.waiters.playlist(wanted, hold_s, gone)
         finally:
             has_gone = gone.done()
             gone.cancel()
         return None if has_gone else is_there
+
+    async def hold_for_part(self, rendition: Rendition, target_duration_s: int) -> bool | None:
+        """Wait for the hinted part that the request asks for. Returns: as ``hold``."""
+        gone = self._watch()
+        hold_s = max_hold_s(target_duration_s)
+        try:
+            is_there = await rendition.waiters.part(self.resource, hold_s, gone)
+        finally:
+            has_gone = gone.done()
+            gone.cancel()
+        return None if has_gone else is_there
+
+    def _watch(self) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(_until_gone(self.receive))
 
 
 async def _until_gone(receive: Receive) -> None:

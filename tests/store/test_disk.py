@@ -217,11 +217,11 @@ async def test_foreign_files_are_never_touched(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_removed_stream_takes_init_sections_and_parts_that_lost_their_books(
+async def test_a_removed_stream_takes_files_that_lost_their_books(
     store: DiskStore, tmp_path: Path
 ) -> None:
     await store.put(ROOM, segment(1), b"one")
-    for name in (init_section(1), "a0-lq2k7d-3.m4s", "v0-lq2k7d-4.2.m4s"):
+    for name in (init_section(1), "a0-lq2k7d-3.m4s"):
         (tmp_path / ROOM / name).write_bytes(b"ours, by its name")
     await store.remove_stream(ROOM)
     assert files_in(tmp_path) == {".hlsorigin", ".hlsorigin.lock"}
@@ -540,16 +540,15 @@ async def test_the_app_s_folder_does_not_vanish_under_a_new_stream(
     rendition=st.from_regex(r"[av][0-9]{1,3}", fullmatch=True),
     milliseconds=st.integers(0, 10**12),
     msn=st.integers(0, 10**19),
-    part=st.none() | st.integers(0, 999_999),
     extension=st.sampled_from(["ts", "m4s"]),
 )
 def test_names_that_hls_makes_are_known_here(
-    rendition: str, milliseconds: int, msn: int, part: int | None, extension: str
+    rendition: str, milliseconds: int, msn: int, extension: str
 ) -> None:
     """The store may not import hls: its patterns must be those of hls/naming.py."""
     start = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
     epoch = naming.epoch_from(start)
-    name = naming.SegmentName(rendition, epoch, msn, extension, part).build()
+    name = naming.SegmentName(rendition, epoch, msn, extension).build()
     assert parse_resource(name) == ResourceName(rendition, msn, is_init=False)
     init = naming.init_name(rendition, epoch, msn)
     assert parse_resource(init) == ResourceName(rendition, msn, is_init=True)

@@ -131,24 +131,6 @@ async def test_only_playlists_of_renditions_are_the_journal(
 
 
 @pytest.mark.anyio
-async def test_parts_of_an_earlier_process_leave(tmp_path: Path) -> None:
-    """Those that were named or came before stay a while; what never was named goes at once."""
-    old, named, unnamed = (f"v0-lq2k7d-{number}.m4s" for number in ("1.2", "3.0", "3.1"))
-    text = playlist_text([1, 2]) + f'#EXT-X-PART:DURATION=0.5,URI="{named}"\n'
-    await leave(tmp_path, [1, 2], text)
-    for part in (old, named, unnamed):
-        (tmp_path / ROOM / part).write_bytes(b"part")
-    async with opened(make_store(tmp_path)) as store:
-        playlist = (await store.recover())[ROOM]["v0"]
-        assert playlist.segments == (expected_segment(1), expected_segment(2))
-        assert [await store.get(ROOM, part) for part in (old, named, unnamed)] == [
-            b"part", b"part", None,
-        ]  # fmt: skip
-        assert await store.sweep(1e9) == 2
-        assert files_in(tmp_path / ROOM) == {".hlsorigin", "v0.m3u8", segment(1), segment(2)}
-
-
-@pytest.mark.anyio
 async def test_dates_go_on_from_the_last_one_but_not_over_a_discontinuity(tmp_path: Path) -> None:
     lines = playlist_text([1, 2, 3], discontinuities=[3]).splitlines()
     dates = [line for line in lines if "DATE-TIME" in line]
@@ -505,7 +487,7 @@ def _low_latency_window() -> Window:
         map_name = init_section(20 if msn < 22 else 22)
         window.open_segment(date_90k, msn == 22, map_name)
         for part in range(3 if msn == 21 else 4):
-            name = f"v0-lq2k7d-{msn}.{part}.m4s"
+            name = f"v0-lq2k7d-p{4 * msn + part}.m4s"
             window.append_part(Part(name, 45_000, part == 0, size_bytes=10))
         if msn == 21:
             window.abandon_open(m4s(msn), 2)

@@ -36,6 +36,7 @@ class LiveRig:
         self.clock = FakeClock()
         self.store = store
         self.muxers: list[TextMuxer] = []
+        self.info = INFO
         self.ended: list[str] = []
         settings = StreamSettings(
             policy=SegmentPolicy(part_duration_90k=part_ms * 90),

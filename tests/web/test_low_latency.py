@@ -88,7 +88,8 @@ async def test_a_request_for_the_next_part_is_held_and_answered_with_it() -> Non
         await viewer.write(0.6)
         answer = await task
         assert answer.status_code == 200
-        assert f"-{msn}.{part}.ts" in answer.text
+        reached = viewer.rig.stream().window.last_part
+        assert reached is not None and reached >= (msn, part)
         assert answer.headers["cache-control"] == "public, max-age=12"
         assert answer.headers["x-accel-buffering"] == "no"
 
@@ -129,11 +130,24 @@ async def test_the_hinted_part_is_held_and_sent_whole() -> None:
         assert again.content == answer.content
 
 
+async def test_every_hint_comes_true() -> None:
+    """Also where a segment ends: parts are numbered over all segments."""
+    async with viewing() as viewer:
+        for _ in range(12):
+            text = (await viewer.client.get(PLAYLIST)).text
+            hint = re.search(r'PRELOAD-HINT:TYPE=PART,URI="([^"]+)"', text)
+            assert hint is not None
+            while (await viewer.client.get(PLAYLIST)).text == text:
+                await viewer.write(0.04)
+            assert f'URI="{hint[1]}"' in (await viewer.client.get(PLAYLIST)).text
+
+
 async def test_parts_joined_are_the_segment() -> None:
     async with viewing() as viewer:
         text = (await viewer.client.get(PLAYLIST)).text
         for whole in re.findall(r"^v0-\S+\.ts$", text, re.M)[-2:]:
-            parts = re.findall(rf'URI="({whole.removesuffix(".ts")}\.\d+\.ts)"', text)
+            before = text[: text.index(f"\n{whole}\n")].rpartition("#EXT-X-PROGRAM-DATE-TIME")[2]
+            parts = re.findall(r'EXT-X-PART:.*URI="([^"]+)"', before)
             assert len(parts) >= 4
             joined = b"".join([(await viewer.client.get(f"/live/a/{p}")).content for p in parts])
             assert joined == (await viewer.client.get(f"/live/a/{whole}")).content
@@ -204,8 +218,9 @@ async def test_a_part_that_is_not_hinted_is_404() -> None:
     async with viewing() as viewer:
         version = viewer.rig.stream().main.version
         assert version is not None and version.hint is not None
-        msn, part = viewer.next_part
-        beyond = version.hint.replace(f"-{msn}.{part}.", f"-{msn}.{part + 1}.")
+        number = viewer.rig.stream().main.parts
+        beyond = version.hint.replace(f"-p{number}.", f"-p{number + 1}.")
+        assert beyond != version.hint
         answer = await viewer.client.get(f"/live/a/{beyond}")
         assert (answer.status_code, answer.headers["cache-control"]) == (404, "public, max-age=1")
 
