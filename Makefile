@@ -1,6 +1,7 @@
 # make demo    a live stream to look at, without an encoder
 # make test    the unit tests, then the end-to-end tests with real clients
 # make lint    ruff and mypy
+# make bench-latency, make bench-fanout    figures, into build/bench (bench/README.md)
 # make clean   remove what the other targets made
 #
 # Needs make and Python 3.11 or newer. Debian and Ubuntu as root: missing clients are installed.
@@ -10,9 +11,10 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean clients venv
+.PHONY: help demo test lint bench-latency bench-fanout clean clients venv
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -28,6 +30,12 @@ lint: venv
 	@$(VENV)/bin/ruff format --quiet --check
 	@$(VENV)/bin/mypy --no-error-summary
 	@echo "lint: ok"
+
+bench-latency: venv clients
+	@$(PYTHON) -m bench.latency $(BENCH_ARGS)
+
+bench-fanout: venv
+	@$(PYTHON) -m bench.fanout $(BENCH_ARGS)
 
 venv: $(VENV)/.installed
 	@:

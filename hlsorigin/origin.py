@@ -249,4 +249,5 @@ def _stream_settings(hls: HlsSettings, publish: PublishSettings) -> StreamSettin
         keep_ended_s=publish.keep_ended,
         container=hls.container,
         track_layout=hls.track_layout,
+        variant_suffixes=hls.variant_suffixes,
     )

@@ -11,6 +11,7 @@ from hlsorigin.hls import naming
 from hlsorigin.hls.containers import Containers
 from hlsorigin.hls.cut_points import CutPoints
 from hlsorigin.hls.interleaver import Interleaver
+from hlsorigin.hls.ladder import Rung
 from hlsorigin.hls.layout import Layout, RenditionPlan, TrackLayout
 from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.policy import SegmentPolicy
@@ -24,6 +25,8 @@ from hlsorigin.media.timebase import TIMESCALE
 from hlsorigin.media.timed_metadata import TimedMetadata
 from hlsorigin.media.track import MediaKind, Track
 
+#: A publish that comes back to others may lie so far before its own end that this much is left out.
+_MOST_LEFT_OUT_90K: Final = 10 * TIMESCALE
 #: The clock of a new stream starts here: below it is room for negative composition offsets and
 #: for a PCR that runs before the first DTS.
 FIRST_TIME_90K: Final = 10 * TIMESCALE
@@ -78,8 +81,7 @@ class Packager:
         containers: gives the muxers; it outlives the packager.
         continues: the earlier publish when the playlists go on; None for new ones.
         asked_layout: ``hls.track_layout``.
-        cut_points: shared with publishes that make other qualities of the same content.
-        leads: its main video is that of all of them.
+        rung: the publish's place among others that make other qualities of the same content.
     """
 
     def __init__(
@@ -89,33 +91,41 @@ class Packager:
         *,
         continues: Continuation | None = None,
         asked_layout: str = "auto",
-        cut_points: CutPoints | None = None,
-        leads: bool = True,
+        rung: Rung | None = None,
     ) -> None:
         self._policy = policy
         self._containers = containers
         self._asked_layout = asked_layout
         self._continues = continues
-        self._cut_points = cut_points if cut_points is not None else CutPoints()
-        self._leads = leads
+        self._rung = rung
+        self._cut_points = CutPoints() if rung is None else rung.ladder.cut_points
+        self._is_apart = self._noted_apart = False
+        self._resume_90k = 0  # what the timeline has before it was made by an earlier publish
+        self._left_out = 0  # frames
+        self._breaks_made = 0  # discontinuities of the main rendition that were given out
         self._unsupported: set[int] = set()  # track ids
         start = FIRST_TIME_90K
         if continues is not None:
             start = max(start, continues.end_90k + TIMESCALE)
-        self._timeline = Timeline(start)
+        self._timeline = Timeline(start, rung)
         self._interleaver = Interleaver(policy.max_segment_bytes)
         self._layout: Layout | None = None  # None before the first sample
         self._lanes: dict[str, _Lane] = {}  # by rendition
         self._lanes_of: dict[int, list[_Lane]] = {}  # by track id
         self._early: list[Packaged] = []  # finished between two samples
         self._end_date_90k = 0 if continues is None else continues.end_date_90k
+        self._end_90k = 0 if continues is None else continues.end_90k
         self._end_dates_90k: dict[str, int] = {}  # by rendition
         self._date_offset_90k: int | None = None  # date minus time
         self._notes: list[Note] = []
         #: What is settled for all renditions.
-        self.targets = Targets() if continues is None else continues.targets
+        self.targets = Targets() if rung is None else rung.ladder.targets
+        if continues is not None:
+            self.targets = continues.targets
         #: The tracks as announced, by id; those the container can't carry are not among them.
         self.tracks: dict[int, Track] = {}
+        if rung is not None:
+            rung.begin()
 
     # ---- reading ---------------------------------------------------------------------------
 
@@ -133,7 +143,13 @@ class Packager:
     @property
     def frames_dropped(self) -> int:
         """Frames that could not be used, over all renditions."""
-        return sum(lane.segmenter.frames_dropped for lane in self._lanes.values())
+        dropped = sum(lane.segmenter.frames_dropped for lane in self._lanes.values())
+        return self._left_out + dropped
+
+    @property
+    def has_begun(self) -> bool:
+        """A segment was given out."""
+        return bool(self._end_dates_90k)
 
     @property
     def renditions(self) -> Sequence[str]:
@@ -220,6 +236,8 @@ class Packager:
 
     def _route(self, layout: Layout, track: Track) -> None:
         """Give a track to its renditions."""
+        if self._rung is not None and track.kind is MediaKind.VIDEO:
+            self._rung.has_video = True
         plan = layout.plan(track)
         lanes = self._lanes_of.setdefault(track.track_id, [])
         if plan.name not in self._lanes:
@@ -246,7 +264,7 @@ class Packager:
                 is_alone=plan.is_alone,
                 follows=plan.follows,
                 cut_points=None if plan.follows else self._cut_points,
-                leads=plan.name == naming.MAIN_RENDITION and self._leads,
+                leads=plan.name == naming.MAIN_RENDITION,
             ),
             follows=plan.follows,
         )
@@ -254,6 +272,8 @@ class Packager:
             lane.segmenter.set_date_offset(self._date_offset_90k)
         if main := self._lanes.get(naming.MAIN_RENDITION):
             lane.segmenter.join(main.segmenter)
+        elif self._rung is not None:
+            self._rung.count_breaks(lane.segmenter.breaks)
         self._lanes[plan.name] = lane
         if plan.follows:
             return
@@ -277,6 +297,9 @@ class Packager:
         if sample.track_id in self._unsupported:
             return []
         out, self._early = self._early, []
+        rung = self._rung
+        if rung is not None:
+            rung.now_s = wallclock_s
         if self._timeline.place(sample):
             out += self._segment(self._interleaver.flush())
             for lane in self._lanes.values():
@@ -284,6 +307,11 @@ class Packager:
             self._anchor(wallclock_s, sample.pts)
         elif self._date_offset_90k is None:
             self._anchor(wallclock_s, sample.pts)
+        if rung is not None:
+            rung.advance(self._timeline.end_90k)
+            if sample.pts < self._resume_90k:
+                self._left_out += 1
+                return out
         return out + self._segment(self._interleaver.push(sample))
 
     def add_metadata(self, item: TimedMetadata) -> None:
@@ -293,10 +321,14 @@ class Packager:
 
     def finish(self) -> list[Packaged]:
         """End the publish: give the segments that are open."""
-        out = self._early + self._segment(self._interleaver.flush())
-        self._early = []
-        for lane in self._lanes.values():
-            out += self._date(lane, lane.segmenter.finish())
+        try:
+            out = self._early + self._segment(self._interleaver.flush())
+            self._early = []
+            for lane in self._lanes.values():
+                out += self._date(lane, lane.segmenter.finish())
+        finally:
+            if self._rung is not None:
+                self._rung.end(self._breaks_made)
         return out
 
     def _segment(self, samples: Sequence[Sample]) -> list[Packaged]:
@@ -306,8 +338,31 @@ class Packager:
             for lane in self._lanes_of.get(sample.track_id, ()):
                 if ready := lane.segmenter.push(sample):
                     out += self._date(lane, ready)
+                    if self._rung is not None and lane.name == naming.MAIN_RENDITION:
+                        self._keep_step(self._rung, lane.segmenter, ready)
                     self._tell_others(lane, ready)
         return out
+
+    def _keep_step(self, rung: Rung, main: Segmenter, ready: Sequence[Ready]) -> None:
+        """Break where other publishes of the content did; say when their pictures don't match."""
+        rung.count_breaks(main.breaks)
+        main.leads = rung.leads
+        if type(ready[-1]) is not SegmentReady:
+            return
+        if rung.is_behind:
+            main.add_break()
+            rung.count_breaks(main.breaks)
+        was_apart, self._is_apart = self._is_apart, rung.is_apart
+        if was_apart and self._is_apart and not self._noted_apart:
+            self._noted_apart = True
+            self._notes.append(
+                Note(
+                    "variants_apart",
+                    "the timestamps come from another clock than those of the main quality: placed "
+                    "by arrival, so that players may repeat or skip a moment when they switch; "
+                    "push all qualities from one encoder",
+                )
+            )
 
     def _tell_others(self, lane: _Lane, ready: Sequence[Ready]) -> None:
         """Have the other renditions cut where the main one was, and break where any did."""
@@ -325,11 +380,23 @@ class Packager:
     # ---- dates -----------------------------------------------------------------------------
 
     def _anchor(self, wallclock_s: float, time_90k: int) -> None:
-        """Take the date of a new timeline from the wall clock."""
-        self._set_date_offset(int(wallclock_s * TIMESCALE) - time_90k)
+        """Take the date of a new timeline from the wall clock, or from other publishes."""
+        rung = self._rung
+        if rung is None:
+            self._set_date_offset(int(wallclock_s * TIMESCALE) - time_90k)
+            return
+        self._set_date_offset(rung.anchor(time_90k))
+        if main := self._lanes.get(naming.MAIN_RENDITION):
+            main.segmenter.leads = rung.leads
+            rung.count_breaks(main.segmenter.breaks)
+        end_date = max(self._end_date_90k, *self._end_dates_90k.values(), 0)
+        resume = max(end_date - rung.date_offset_90k, self._end_90k)
+        self._resume_90k = resume if resume - time_90k <= _MOST_LEFT_OUT_90K else 0
 
     def _set_date_offset(self, offset_90k: int) -> None:
         self._date_offset_90k = offset_90k
+        if self._rung is not None:
+            self._rung.date_offset_90k = offset_90k
         for lane in self._lanes.values():
             lane.segmenter.set_date_offset(offset_90k)
 
@@ -345,5 +412,6 @@ class Packager:
                 date = end_date
             if type(each) is SegmentReady:
                 self._end_dates_90k[lane.name] = date + each.duration_90k
+                self._breaks_made += each.discontinuity and lane.name == naming.MAIN_RENDITION
             out.append(Packaged(lane.name, each, date))
         return out

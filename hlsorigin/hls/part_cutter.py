@@ -18,11 +18,15 @@ class PartCutter:
 
     Args:
         asked_90k: the part duration in the settings.
+        segment_90k: the segment duration in the settings.
         settles: this rendition decides PART-TARGET; the others wait for it.
     """
 
-    def __init__(self, asked_90k: int, targets: Targets, *, settles: bool) -> None:
+    def __init__(
+        self, asked_90k: int, segment_90k: int, targets: Targets, *, settles: bool
+    ) -> None:
         self._asked_90k = asked_90k
+        self._segment_90k = segment_90k
         self._targets = targets
         self._settles = settles
         self._frames_90k: list[int] = []  # where frames of the open part begin, after its start
@@ -71,9 +75,18 @@ class PartCutter:
         if frame_90k > self.start_90k:
             self._frames_90k.append(frame_90k)
 
+    def settle(self, end_90k: int) -> None:
+        """The first segment ends, however short it is: its playlist has to tell PART-TARGET."""
+        if self._settles and self._targets.part_target_90k is None and end_90k > self.start_90k:
+            self._measure(end_90k)
+
     def _settle(self, frame_90k: int) -> int | None:
         span = frame_90k - self.start_90k
         if span < _ENOUGH_TO_MEASURE * self._asked_90k:
             return None
-        self._targets.settle_part(self._asked_90k, span, len(self._frames_90k) + 1)
+        self._measure(frame_90k)
         return self._targets.part_target_90k
+
+    def _measure(self, until_90k: int) -> None:
+        span, frames = until_90k - self.start_90k, len(self._frames_90k) + 1
+        self._targets.settle_part(self._asked_90k, self._segment_90k, span, frames)

@@ -1,4 +1,4 @@
-"""Playlists as data with ``render()`` (8216bis section 4). Every line ends in LF.
+"""Media playlists as data with ``render()`` (8216bis section 4). Every line ends in LF.
 
 Order of the tags of a segment: EXT-X-DISCONTINUITY, EXT-X-MAP, EXT-X-PROGRAM-DATE-TIME,
 EXT-X-GAP, then its EXT-X-PART, then EXTINF and the URI. All but the last two must stand before
@@ -7,12 +7,10 @@ the first part (4.4.4.9), and hls.js forgets an EXT-X-GAP in front of an EXT-X-M
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from itertools import islice
 from typing import Final, Protocol
 
@@ -27,17 +25,14 @@ from hlsorigin.media.timebase import TIMESCALE, rescale
 
 __all__ = [
     "MEDIA_TYPE",
-    "AlternativeRendition",
     "DateRange",
     "MediaPlaylist",
     "MediaPlaylistPart",
     "MediaPlaylistSegment",
-    "MultivariantPlaylist",
     "OpenSegmentEntry",
     "RenditionReport",
     "ServerControl",
     "Skip",
-    "Variant",
     "render_date",
     "render_seconds",
 ]
@@ -45,8 +40,6 @@ __all__ = [
 #: The Content-Type of every playlist (8216bis section 4; AAS 10.4).
 MEDIA_TYPE: Final = "application/vnd.apple.mpegurl"
 _UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: Unicode categories: controls, lone surrogates, line and paragraph separators.
-_NOT_QUOTABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +64,15 @@ class MediaPlaylistSegment:
     #: Those still listed: all that the segment has, or none (players count them from the first).
     parts: Sequence[MediaPlaylistPart] = ()
     gap: bool = False  # EXT-X-GAP
+    # Rendered once: a window of half an hour has 900 segments, listed anew with each part.
+    date_line: str = field(init=False, repr=False, compare=False)
+    uri_lines: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        date = f"#EXT-X-PROGRAM-DATE-TIME:{render_date(self.program_date_90k)}"
+        object.__setattr__(self, "date_line", date)
+        lines = f"#EXTINF:{render_seconds(self.duration_90k)},\n{self.uri}"
+        object.__setattr__(self, "uri_lines", lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class MediaPlaylist:
         lines = self._header(skipped, skip)
         date_ranges = self._listed_date_ranges()
         if skipped and skip is Skip.V2:
-            date_ranges = self._without_older(date_ranges)
+            date_ranges = self._without_older(date_ranges, skipped)
         lines += self._body(skipped, self._place(date_ranges, skipped))
         if self.ended:
             lines.append("#EXT-X-ENDLIST")
@@ -213,12 +215,12 @@ class MediaPlaylist:
             if segment.map_uri != map_uri:
                 map_uri = segment.map_uri
                 yield f'#EXT-X-MAP:URI="{map_uri}"'
-            yield f"#EXT-X-PROGRAM-DATE-TIME:{render_date(segment.program_date_90k)}"
+            yield segment.date_line
             if segment.gap:
                 yield "#EXT-X-GAP"
             if segment.parts:
                 yield from _part_lines(segment.parts)
-            yield f"#EXTINF:{render_seconds(segment.duration_90k)},\n{segment.uri}"
+            yield segment.uri_lines
             index += 1
         yield from date_ranges.get(index, ())
         entry = self.open_segment
@@ -243,17 +245,18 @@ class MediaPlaylist:
         last_ms = _milliseconds(self.segments[-1].program_date_90k)
         return [each for each in self.date_ranges if _milliseconds(each.start_date_90k) < last_ms]
 
-    def _without_older(self, listed: Sequence[DateRange]) -> Sequence[DateRange]:
+    def _without_older(self, listed: Sequence[DateRange], skipped: int) -> Sequence[DateRange]:
         """Take out date ranges that were listed longer ago than CAN-SKIP-UNTIL (6.2.5.1).
 
-        One that was announced early is listed when it begins, see above.
+        One that was announced early is listed when the segment after its first one is, see above.
         """
-        control, recent = self.server_control, self.recent_date_ranges
-        if recent is None or control is None or control.can_skip_until_90k is None:
+        recent = self.recent_date_ranges
+        if recent is None:
             return listed
-        last = self.segments[-1]
-        since_90k = last.program_date_90k + last.duration_90k - control.can_skip_until_90k
-        return [each for each in listed if each in recent or each.start_date_90k >= since_90k]
+        if self.part_target_90k is None:
+            return [each for each in listed if each in recent]
+        since_ms = _milliseconds(self.segments[skipped - 1].program_date_90k)
+        return [e for e in listed if e in recent or _milliseconds(e.start_date_90k) >= since_ms]
 
     def _place(self, date_ranges: Sequence[DateRange], skipped: int) -> dict[int, list[str]]:
         """Give the tags by the index of the segment they stand in front of: where they begin."""
@@ -278,105 +281,6 @@ def _part_lines(parts: Sequence[MediaPlaylistPart]) -> Iterator[str]:
         yield f'#EXT-X-PART:DURATION={duration},URI="{part.uri}"{independent}{gap}'
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """An EXT-X-STREAM-INF tag and its URI."""
-
-    uri: str
-    bandwidth_bps: int  # BANDWIDTH
-    average_bandwidth_bps: int  # AVERAGE-BANDWIDTH
-    codecs: Sequence[str]  # CODECS; empty: not known, the attribute is left out
-    resolution: tuple[int, int] | None  # RESOLUTION
-    frame_rate: Fraction | None  # FRAME-RATE
-    audio_group: str | None = None  # AUDIO: the GROUP-ID of its audio renditions
-    video_range: str | None = None  # VIDEO-RANGE: SDR, HLG or PQ; None: left out
-    supplemental_codecs: Sequence[str] = ()  # SUPPLEMENTAL-CODECS
-
-    def render(self, folder: str = "") -> str:
-        """Give the tag and the URI line, without the last LF.
-
-        Args:
-            folder: what stands in front of the URI, with its slash.
-        """
-        attributes = [
-            f"BANDWIDTH={self.bandwidth_bps}",
-            f"AVERAGE-BANDWIDTH={self.average_bandwidth_bps}",
-        ]
-        if self.codecs:
-            attributes.append(f'CODECS="{",".join(self.codecs)}"')
-        if self.supplemental_codecs:
-            attributes.append(f'SUPPLEMENTAL-CODECS="{",".join(self.supplemental_codecs)}"')
-        if self.resolution is not None:
-            attributes.append(f"RESOLUTION={self.resolution[0]}x{self.resolution[1]}")
-        if self.frame_rate is not None:
-            attributes.append(f"FRAME-RATE={float(self.frame_rate):.3f}")
-        if self.video_range is not None:
-            attributes.append(f"VIDEO-RANGE={self.video_range}")
-        if self.audio_group is not None:
-            attributes.append(f'AUDIO="{_quotable(self.audio_group)}"')
-        return f"#EXT-X-STREAM-INF:{','.join(attributes)}\n{folder}{self.uri}"
-
-
-@dataclass(frozen=True, slots=True)
-class AlternativeRendition:
-    """An EXT-X-MEDIA tag of TYPE=AUDIO (8216bis 4.4.6.1)."""
-
-    group_id: str  # GROUP-ID
-    name: str  # NAME: unique in its group
-    language: str | None = None  # LANGUAGE: RFC 5646
-    default: bool = False  # DEFAULT: one of a group at most
-    autoselect: bool = True  # AUTOSELECT; YES in any case when DEFAULT is
-    channels: str | None = None  # CHANNELS, for example "2" or "16/JOC"
-    uri: str | None = None  # None: the audio is in the variants' own segments
-
-    def render(self, folder: str = "") -> str:
-        """Give the tag.
-
-        Args:
-            folder: what stands in front of the URI, with its slash.
-        """
-        attributes = [
-            "TYPE=AUDIO",
-            f'GROUP-ID="{_quotable(self.group_id)}"',
-            f'NAME="{_quotable(self.name)}"',
-        ]
-        if self.language:
-            attributes.append(f'LANGUAGE="{_quotable(self.language)}"')
-        attributes += [
-            f"DEFAULT={'YES' if self.default else 'NO'}",
-            f"AUTOSELECT={'YES' if self.autoselect or self.default else 'NO'}",
-        ]
-        if self.channels:
-            attributes.append(f'CHANNELS="{self.channels}"')
-        if self.uri is not None:
-            attributes.append(f'URI="{folder}{self.uri}"')
-        return f"#EXT-X-MEDIA:{','.join(attributes)}"
-
-
-@dataclass(frozen=True, slots=True)
-class MultivariantPlaylist:
-    """The entry of a stream."""
-
-    variants: Sequence[Variant]
-    renditions: Sequence[AlternativeRendition] = ()
-    independent_segments: bool = False  # EXT-X-INDEPENDENT-SEGMENTS: in every playlist (AAS 9.11)
-
-    def render(self, folder: str = "") -> str:
-        """Give the playlist's text.
-
-        Args:
-            folder: what stands in front of every URI, with its slash; for an entry that is not
-                in the folder of its media playlists.
-        """
-        lines = ["#EXTM3U", "#EXT-X-VERSION:3"]
-        if self.independent_segments:
-            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
-        lines += [each.render(folder) for each in self.renditions]
-        lines += [each.render(folder) for each in self.variants]
-        lines.append("")
-        return "\n".join(lines)
-
-
 def render_date(date_90k: int) -> str:
     """Give a date as ISO 8601 with milliseconds in UTC (8216bis 4.4.4.6)."""
     date = _UNIX_EPOCH + timedelta(milliseconds=_milliseconds(date_90k))
@@ -385,13 +289,3 @@ def render_date(date_90k: int) -> str:
 
 def _milliseconds(date_90k: int) -> int:
     return rescale(date_90k, 1000, TIMESCALE)
-
-
-def _quotable(text: str) -> str:
-    """Make an encoder's text a quoted-string (8216bis 4.2): no quotation mark, no line break.
-
-    Nor what looks like a variable (4.3): hls.js refuses a playlist with one that is not defined.
-    """
-    safe = "".join(" " if unicodedata.category(c) in _NOT_QUOTABLE else c for c in text)
-    safe = safe.replace('"', "'").replace("{$", "{ $").strip()
-    return unicodedata.normalize("NFC", safe) or "-"

@@ -87,10 +87,16 @@ class Segmenter:
         self._open = OpenSegment(0, 0)
         self._parts: PartCutter | None = None
         if policy.part_duration_90k:
-            self._parts = PartCutter(policy.part_duration_90k, self._targets, settles=not follows)
+            self._parts = PartCutter(
+                policy.part_duration_90k,
+                policy.segment_duration_90k,
+                self._targets,
+                settles=not follows,
+            )
         self._cuts_90k: deque[int] | None = deque() if follows else None
         self._cut_points = cut_points
-        self._leads = leads
+        #: It tells ``cut_points``; the others of the ladder follow.
+        self.leads = leads
         self._now_90k = 0  # latest DTS of any track
         self._seen: dict[int, int] = {}  # when the last sample of each track came
         self._gops = GopMeter()
@@ -235,7 +241,7 @@ class Segmenter:
         return out
 
     def _open_with(self, segment: OpenSegment) -> None:
-        if self._cut_points is not None and self._leads:
+        if self._cut_points is not None and self.leads:
             self._cut_points.add(segment.start_90k)
         self._open = segment
         if self._parts is not None:
@@ -244,7 +250,9 @@ class Segmenter:
     def _compare_cuts(self) -> None:
         """See whether the open segment began where one of the main video did."""
         points = self._cut_points
-        if points is not None and not self._leads and not points.has(self._open.start_90k):
+        if points is None or self.leads or not self._writer.cuts_at_video:
+            return
+        if not points.has(self._open.start_90k):
             self._note(
                 "keyframes_not_aligned",
                 "the keyframes of this video are not where the main one has them: players switch "
@@ -258,7 +266,8 @@ class Segmenter:
             elapsed = self._boundary(sample) - self._open.start_90k
             if elapsed > self._limit_90k():
                 return self._break(elapsed)
-            return self._restart(self._end(sample), self._carry(sample))
+            end = self._boundary(sample)
+            return self._restart(self._end(sample), self._carry(end))
         if self._tracks[sample.track_id].kind is MediaKind.VIDEO and sample.is_sync:
             return self._restart(self._end())
         self.frames_dropped += 1  # audio waits for the next cut, video for a keyframe
@@ -288,7 +297,8 @@ class Segmenter:
             is_due = self._is_due(elapsed, limit)
             # Where GOPs outlast the limit, keyframes fall anywhere in a segment: none may be due.
             if (is_due or self._longest_gop_90k > limit) and self._has_newcomer():
-                return self._restart(self._end(sample), self._carry(sample))
+                end = self._boundary(sample)
+                return self._restart(self._end(sample), self._carry(end))
             if is_due:
                 return self._cut(sample)
         if self._must_cut(sample, elapsed, limit):
@@ -327,15 +337,18 @@ class Segmenter:
         early = _EARLY_KEYFRAME_90K if self._writer.cuts_at_video else 0
         due_90k = self._policy.segment_duration_90k - early
         guidance = None
-        if self._cut_points is not None and not self._leads:
+        if self._cut_points is not None and not self.leads:
             start = self._open.start_90k
             guidance = self._cut_points.is_due(start + elapsed_90k, start, due_90k, limit_90k)
         if guidance or (guidance is None and elapsed_90k >= due_90k):
             return True
         if not self._open.starts_at_keyframe:
             return True  # the next segment can be one that players can start in
-        longest = self._longest_gop_90k
-        return self.target_duration_s is not None and limit_90k < elapsed_90k + longest  # rule 2
+        if self.target_duration_s is None:
+            if guidance is None:
+                return False
+            limit_90k = _limit_of(self._least_target_s)  # the main video may settle it meanwhile
+        return limit_90k < elapsed_90k + self._longest_gop_90k  # rule 2
 
     def _passes_cut(self, cuts_90k: deque[int], time_90k: int) -> bool:
         """Say whether the frame at ``time_90k`` is the first behind a cut of video."""
@@ -370,9 +383,10 @@ class Segmenter:
 
     def _cut(self, first: Sample) -> list[Ready]:
         """End the segment before ``first`` and open the next one with it."""
+        start = self._boundary(first)  # asked before the last part moves the least end
         out = self._end(first)
         self._compare_cuts()  # now that the main video has come past its start
-        start, carried = self._boundary(first), self._carry(first)
+        carried = self._carry(start)
         offset = first.pts - first.dts if first.is_sync else self._open.offset_90k
         self._open_with(OpenSegment(start, offset, starts_at_keyframe=first.is_sync))
         for sample in carried:
@@ -441,6 +455,7 @@ class Segmenter:
         parts = self._parts
         if parts is None:
             return []
+        parts.settle(end_90k)
         out = self._full_parts(parts, end_90k)
         if parts.start_90k < end_90k and self._targets.part_target_90k is not None:
             out.append(self._part(parts, end_90k, has_later_frames=False))
@@ -467,10 +482,9 @@ class Segmenter:
         step = segment.steps_90k.get(self._writer.cutting_id, _UNKNOWN_FRAME_90K)
         return self._parts.start_90k + (max(2, step) // 2 if segment.samples else 0)
 
-    def _carry(self, first: Sample) -> list[Sample]:
+    def _carry(self, end_90k: int) -> list[Sample]:
         """Give the samples of the segment just ended that the next one must take."""
-        end = self._boundary(first)
-        return [s for s in self._open.samples if self._writer.belongs_behind(s, end)]
+        return [s for s in self._open.samples if self._writer.belongs_behind(s, end_90k)]
 
     def _content_end(self) -> int:
         """Give the presentation time at which the open segment's content ends."""
@@ -498,15 +512,18 @@ class Segmenter:
 
     def _settle_target(self, duration_90k: int) -> None:
         if self.target_duration_s is None:
-            asked = -(-self._policy.segment_duration_90k // TIMESCALE)
             rounded = (2 * duration_90k + TIMESCALE) // (2 * TIMESCALE)
-            self._targets.target_duration_s = max(1, asked, rounded)
+            self._targets.target_duration_s = max(self._least_target_s, rounded)
+
+    @property
+    def _least_target_s(self) -> int:
+        return max(1, -(-self._policy.segment_duration_90k // TIMESCALE))
 
     def _limit_90k(self) -> int:
         """Give how long a segment may become."""
         if self.target_duration_s is None:
             return self._policy.max_segment_duration_90k
-        return self.target_duration_s * TIMESCALE + TIMESCALE // 2 - _ROUNDING_MARGIN_90K
+        return _limit_of(self.target_duration_s)
 
     def _see_keyframe(self, sample: Sample) -> None:
         if self._tracks[sample.track_id].kind is not MediaKind.VIDEO:
@@ -534,3 +551,7 @@ class Segmenter:
         if code not in self._noted:
             self._noted.add(code)
             self._notes.append(Note(code, message))
+
+
+def _limit_of(target_duration_s: int) -> int:
+    return target_duration_s * TIMESCALE + TIMESCALE // 2 - _ROUNDING_MARGIN_90K

@@ -7,6 +7,7 @@ Rules of this file:
 2. A jump of the encoder's clock is repaired with ONE offset for all tracks, and is reported, so
    that the packager writes a discontinuity. The one exception: a track whose own clock lies so far
    from the others that no player could use it is moved next to them, and a note says so.
+   Publishes of one content share the offset (``ladder``).
 3. Video time is put on the grid of the SPS's frame rate where it lies within RTMP's rounding of it:
    players and muxers that count frames meet no two in one slot.
 4. Audio time comes from the number of samples, not from milliseconds: 1024 samples at 44.1 kHz
@@ -23,6 +24,7 @@ from hlsorigin.codecs.ac3 import Eac3Config
 from hlsorigin.codecs.flac import FlacConfig
 from hlsorigin.codecs.opus import OpusConfig
 from hlsorigin.errors import PeerError
+from hlsorigin.hls.ladder import Rung
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import RTMP_WRAP_90K, TIMESCALE, unwrap
@@ -110,9 +112,11 @@ class Timeline:
 
     Args:
         start_90k: where the first sample is put; leaves room below for negative offsets and PCR.
+        rung: the publish's place among those of the same content; None: there are no others.
     """
 
-    def __init__(self, start_90k: int) -> None:
+    def __init__(self, start_90k: int, rung: Rung | None = None) -> None:
+        self._rung = rung
         self._clocks: dict[int, _TrackClock] = {}
         self._offset: int | None = None  # our clock minus the encoder's
         self._frontier = start_90k  # end of the latest sample of any track
@@ -188,7 +192,9 @@ class Timeline:
     def _first_sample(self, clock: _TrackClock, raw: int) -> tuple[int, int]:
         """Give the unwrapped and the placed time of a track's first sample."""
         if self._offset is None:
-            self._offset = self._frontier - raw
+            if self._rung is not None:
+                self._frontier = self._rung.first_time(raw, self._frontier)
+            self._set_offset(self._frontier - raw)
             return raw, self._frontier
         # The other track may have wrapped (or jumped) already: take the nearest reading.
         raw = unwrap(raw, self._frontier - self._offset, _WRAP_90K)
@@ -216,8 +222,11 @@ class Timeline:
 
     def _jump(self, clock: _TrackClock, raw: int, step: int) -> None:
         """Go on behind the frontier, all tracks with the same new offset."""
-        self._frontier += _JUMP_HOLE_90K
-        self._offset = self._frontier - raw - clock.shift_90k
+        time = None
+        if self._rung is not None:
+            time = self._rung.time_after_jump(raw + clock.shift_90k, self._frontier)
+        self._frontier = time if time is not None else self._frontier + _JUMP_HOLE_90K
+        self._set_offset(self._frontier - raw - clock.shift_90k)
         self.jumps += 1
         for each in self._clocks.values():
             each.follows_by = None if each is clock else self._frontier + _LATE_90K
@@ -235,6 +244,11 @@ class Timeline:
                 "repaired with a discontinuity, audio and video by the same amount",
             )
         )
+
+    def _set_offset(self, offset_90k: int) -> None:
+        self._offset = offset_90k
+        if self._rung is not None:
+            self._rung.offset_90k = offset_90k
 
     def _after_jump_of_another(self, clock: _TrackClock, raw: int, step: int, placed: int) -> int:
         """Place a sample of a track that has not yet followed another track's jump."""
@@ -292,7 +306,7 @@ class Timeline:
         if (frame_rate := clock.frame_rate) is not None:
             exact = _on_grid(placed, clock.grid, frame_rate)
             if abs(exact - placed) > _ROUNDING_90K:
-                clock.grid = exact = placed
+                clock.grid, exact = self._new_grid(placed, frame_rate)
             exact_shown = _on_grid(shown, clock.grid, frame_rate)
             if abs(exact_shown - shown) <= 2 * _ROUNDING_90K:
                 placed, shown = exact, exact_shown
@@ -305,6 +319,18 @@ class Timeline:
         end = placed + clock.usual_90k
         if end > self._frontier:
             self._frontier = end
+
+    def _new_grid(self, placed: int, frame_rate: Fraction) -> tuple[int, int]:
+        """Give a grid that the frame at ``placed`` is on, and the frame's place there."""
+        if self._rung is None:
+            return placed, placed
+        ladder = self._rung.ladder
+        origin = ladder.grid(frame_rate, placed)
+        exact = _on_grid(placed, origin, frame_rate)
+        if abs(exact - placed) <= _ROUNDING_90K:
+            return origin, exact
+        ladder.set_grid(frame_rate, placed)
+        return placed, placed
 
     def _place_audio(self, clock: _TrackClock, sample: Sample, placed: int) -> None:
         origin, rate = clock.origin, clock.rate

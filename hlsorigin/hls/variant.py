@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from hlsorigin.hls.bandwidth import BitrateMeter
-from hlsorigin.hls.playlist import AlternativeRendition, MultivariantPlaylist, Variant
+from hlsorigin.hls.multivariant import AlternativeRendition, MultivariantPlaylist, Variant
 from hlsorigin.hls.window import Segment
 from hlsorigin.media.track import AudioConfig, MediaKind, Track, TrackInfo, VideoConfig
 

@@ -13,6 +13,7 @@ from hlsorigin.hls import naming
 from hlsorigin.hls.containers import Containers
 from hlsorigin.hls.muxer import Muxer
 from hlsorigin.live.clock import Clock
+from hlsorigin.live.group import LiveGroup, LiveGroups
 from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.publisher import Publisher, PublisherInfo
 from hlsorigin.live.stream import LiveStream, StreamState
@@ -66,6 +67,7 @@ class StreamHub:
         self._departing: dict[str, float] = {}
         # Where the numbers of names that are gone stopped; bounded, oldest out first.
         self._past: dict[str, Numbering] = {}
+        self._groups = LiveGroups(clock)
         self._is_closed = False
         self._group: asyncio.TaskGroup | None = None
 
@@ -74,6 +76,10 @@ class StreamHub:
     def get(self, name: str) -> LiveStream | None:
         """Give a stream by ``app/stream``."""
         return self._streams.get(name)
+
+    def group(self, name: str) -> LiveGroup | None:
+        """Give a group of streams by what their names have in common, ``app/base``."""
+        return self._groups.get(name)
 
     def streams(self) -> Iterable[LiveStream]:
         """Give all streams, in order of their names."""
@@ -113,15 +119,19 @@ class StreamHub:
         if stream is not None and stream.state is StreamState.ENDED:
             stream.withdraw()
             self._remember(name, stream.numbering())
-            stream = self._add(name, policy, self._numbering_for(name))
-        elif stream is None:
-            stream = self._add(name, policy, self._numbering_for(name))
+            self._leave_group(stream)
+            stream = None
+        if stream is None:
+            stream = self._add(name, policy, self._numbering_for(name, policy))
         publisher = Publisher(stream, info, on_end, self._clock.monotonic_s(), ask_to_reconnect)
         stream.begin_publish(publisher)
         return publisher
 
-    def _numbering_for(self, name: str) -> Numbering:
+    def _numbering_for(self, name: str, policy: AppPolicy) -> Numbering:
         fresh = Numbering.from_wallclock(self._clock.wallclock_s())
+        place = self._groups.of(name, policy.stream.variant_suffixes)
+        if place is not None:
+            fresh = place[0].numbering(name, fresh)
         past = self._past.pop(name, None)
         return fresh if past is None else fresh.not_before(past)
 
@@ -133,6 +143,11 @@ class StreamHub:
     def _add(self, name: str, policy: AppPolicy, numbering: Numbering) -> LiveStream:
         self._departing.pop(name, None)
         self._stop(name)
+        group = rung = None
+        place = self._groups.of(name, policy.stream.variant_suffixes)
+        if place is not None:
+            group, rank = place
+            rung = group.ladder.add(rank, numbering.discontinuity_sequence)
         stream = LiveStream(
             name,
             policy.stream,
@@ -141,11 +156,19 @@ class StreamHub:
             Containers(self._muxers, policy.stream.container),
             self._clock,
             numbering,
+            group,
+            rung,
         )
+        if place is not None:
+            place[0].join(place[1], stream)
         self._streams[name] = stream
         if self._group is not None:
             self._start(stream)
         return stream
+
+    def _leave_group(self, stream: LiveStream) -> None:
+        if stream.group is not None:
+            self._groups.leave(stream.group, stream)
 
     def _start(self, stream: LiveStream) -> None:
         assert self._group is not None
@@ -262,6 +285,7 @@ class StreamHub:
     def _depart(self, stream: LiveStream, now_s: float) -> None:
         """Take the playlist away; its segments stay for those who have just read it."""
         self._departing[stream.name] = now_s + stream.withdraw()
+        self._leave_group(stream)
         self._remember(stream.name, stream.numbering())
         self._stop(stream.name)
         del self._streams[stream.name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from hlsorigin.hls.playlist import ServerControl
+from hlsorigin.hls.playlist import RenditionReport, ServerControl
 from hlsorigin.hls.targets import Targets
 from hlsorigin.hls.variant import Listed, describe_entry
 from hlsorigin.live.clock import Clock
@@ -32,13 +32,15 @@ class Playlists:
         epoch: str,
         renditions: Sequence[Rendition],
         targets: Targets,
-        name_of: Callable[[Rendition, tuple[int, int]], str],
+        next_part_name: Callable[[Rendition], str],
+        more_reports: Sequence[RenditionReport] = (),
     ) -> list[MediaVersion]:
         """Give a version of each media playlist.
 
         Args:
             targets: settled as to TARGETDURATION.
-            name_of: gives the resource name of a part, for the hint.
+            next_part_name: gives the resource name of the part to come, for the hint.
+            more_reports: of other streams that are variants of the same entry.
         """
         self._version += 1
         self._epoch = epoch
@@ -47,16 +49,23 @@ class Playlists:
         self._modified_s = modified
         self._sweep_events(renditions[0])
         return [
-            self._render(each, renditions, targets, name_of, modified, is_unique)
+            self._render(
+                each,
+                [*each.reports(renditions), *more_reports],
+                targets,
+                next_part_name,
+                modified,
+                is_unique,
+            )
             for each in renditions
         ]
 
     def _render(
         self,
         rendition: Rendition,
-        renditions: Sequence[Rendition],
+        reports: Sequence[RenditionReport],
         targets: Targets,
-        name_of: Callable[[Rendition, tuple[int, int]], str],
+        next_part_name: Callable[[Rendition], str],
         modified_s: int,
         is_unique: bool,
     ) -> MediaVersion:
@@ -71,8 +80,8 @@ class Playlists:
             target,
             part_target_90k=part_target,
             server_control=control,
-            hint=name_of(rendition, window.next_part) if part_target is not None else None,
-            reports=rendition.reports(renditions),
+            hint=next_part_name(rendition) if part_target is not None else None,
+            reports=reports,
             date_ranges=events.tags() if has_events else (),
             recent_date_ranges=events.recent_tags(skip_s) if has_events else None,
             removed_date_ranges=events.recently_removed(skip_s) if has_events else (),

@@ -15,13 +15,16 @@ from hlsorigin.errors import StoreError
 from hlsorigin.hls import naming
 from hlsorigin.hls.containers import Containers
 from hlsorigin.hls.data_event import interpret
+from hlsorigin.hls.ladder import Rung
 from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.packager import Continuation, Packaged, Packager
+from hlsorigin.hls.playlist import RenditionReport
 from hlsorigin.hls.stream_event import StreamEvent
 from hlsorigin.hls.targets import Targets
 from hlsorigin.hls.window import Window
 from hlsorigin.live.clock import Clock
 from hlsorigin.live.committer import STORE_TIMEOUT_S, Committer
+from hlsorigin.live.group import LiveGroup
 from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.playlists import Playlists
 from hlsorigin.live.publisher import Publisher
@@ -59,7 +62,12 @@ class StreamState(enum.Enum):
 
 
 class LiveStream:
-    """The single owner of one stream's state. Made by ``StreamHub``."""
+    """The single owner of one stream's state. Made by ``StreamHub``.
+
+    Args:
+        group: the streams that are other qualities of the same content; None: there are none.
+        rung: this one's place among them.
+    """
 
     def __init__(
         self,
@@ -70,8 +78,12 @@ class LiveStream:
         containers: Containers,
         clock: Clock,
         numbering: Numbering,
+        group: LiveGroup | None = None,
+        rung: Rung | None = None,
     ) -> None:
         self.name = name
+        self.group = group
+        self._rung = rung
         self.settings = settings
         self._store = store
         self._clock = clock
@@ -157,6 +169,7 @@ class LiveStream:
             self._containers,
             continues=self._continues,
             asked_layout=self.settings.track_layout,
+            rung=self._rung,
         )
         self.state = StreamState.LIVE if self.media_playlist else StreamState.STARTING
         self.deadline_s = float("inf")
@@ -196,6 +209,11 @@ class LiveStream:
         """Log what was noticed and keep it for the API."""
         self.record.note(note)
         _log.warning(note.code, stream=self.name, detail=note.message)
+
+    @property
+    def track_infos(self) -> Mapping[int, TrackInfo]:
+        """What the encoder says about its tracks, by track id."""
+        return self._track_infos
 
     def set_track_infos(self, infos: Mapping[int, TrackInfo]) -> None:
         """Take what the encoder says about its tracks, by track id."""
@@ -257,7 +275,7 @@ class LiveStream:
             _log.exception("last_segment_lost", stream=self.name)
         self._take_notes(packager)
         continuation = packager.continuation()
-        if continuation.targets.target_duration_s is not None:
+        if packager.has_begun or self._continues is not None:
             self._continues = continuation
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
@@ -364,7 +382,13 @@ class LiveStream:
         shown = [each for each in self.renditions if each.window.segments]
         if not shown:
             return
-        versions = self._playlists.render(self._committer.epoch, shown, self.targets, self._name_of)
+        versions = self._playlists.render(
+            self._committer.epoch,
+            shown,
+            self.targets,
+            self._committer.next_part_name,
+            self._reports_of_group(),
+        )
         entry, alias = self.entry, self.entry_alias
         if has_segment:
             folder = self.name.partition("/")[2] + "/"
@@ -373,12 +397,14 @@ class LiveStream:
         self.entry, self.entry_alias = entry, alias
         for rendition, version in zip(shown, versions, strict=True):
             rendition.version = version
+        if has_segment and self.group is not None:
+            self.group.refresh()
         for rendition in shown:
             assert rendition.version is not None
-            rendition.waiters.wake(rendition.version.edge)
+            rendition.waiters.wake(rendition.version.edge, rendition.version.hint)
 
-    def _name_of(self, rendition: Rendition, part: tuple[int, int]) -> str:
-        return self._committer.name_of(rendition, *part)
+    def _reports_of_group(self) -> Sequence[RenditionReport]:
+        return self.group.reports(self) if self.group is not None else ()
 
     async def _keep_playlists(
         self, shown: Sequence[Rendition], entry: PlaylistVersion, target_duration_s: int
@@ -407,6 +433,11 @@ class LiveStream:
         """Wait until everything finished is committed; the caller sets the deadline."""
         await self._commits.join()
 
+    @property
+    def has_ended(self) -> bool:
+        """EXT-X-ENDLIST was written."""
+        return self.state is StreamState.ENDED
+
     def end(self) -> None:
         """Write EXT-X-ENDLIST: the publisher did not come back."""
         target = self.target_duration_s
@@ -414,7 +445,7 @@ class LiveStream:
         for rendition in self._renditions:
             window = rendition.window
             if window.has_open_segment and target is not None:
-                gap = self._committer.name_of(rendition, window.next_msn)
+                gap = self._committer.segment_name(rendition, window.next_msn)
                 self._committer.retire(window.abandon_open(gap, target))
             window.end()
         self.state = StreamState.ENDED
@@ -430,6 +461,9 @@ class LiveStream:
             rendition.version = rendition.map = None
             rendition.waiters.release()
         self.entry = self.entry_alias = None
+        if self.group is not None and self._rung is not None:
+            self.group.ladder.remove(self._rung)
+            self.group.refresh()
         return longest
 
     def release_waiters(self) -> None:
@@ -459,12 +493,24 @@ class LiveStream:
             for rendition in shown:
                 self._give_up_open_segment(rendition, target)
         end_date = max(each.window.segments[-1].end_date_90k for each in shown)
-        self._continues = Continuation(Targets(target), end_date, 0)
-        versions = self._playlists.render(self._committer.epoch, shown, self.targets, self._name_of)
+        targets = Targets(target)
+        if self.group is not None and self._rung is not None:
+            targets = self.group.ladder.targets_of(target)
+            self._rung.restore(self.main.discontinuity_sequence(), end_date)
+        self._continues = Continuation(targets, end_date, 0)
+        versions = self._playlists.render(
+            self._committer.epoch,
+            shown,
+            self.targets,
+            self._committer.next_part_name,
+            self._reports_of_group(),
+        )
         for rendition, version in zip(shown, versions, strict=True):
             rendition.version = version
         folder = self.name.partition("/")[2] + "/"
         self.entry, self.entry_alias = self._playlists.entry(shown, {}, folder)
+        if self.group is not None:
+            self.group.refresh()
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
         _log.info("stream_recovered", stream=self.name, segments=len(self.window.segments))
@@ -476,7 +522,7 @@ class LiveStream:
         gap = replace(
             last,
             msn=window.next_msn,
-            name=self._committer.name_of(rendition, window.next_msn),
+            name=self._committer.segment_name(rendition, window.next_msn),
             duration_90k=target_duration_s * TIMESCALE,
             program_date_90k=last.end_date_90k,
             discontinuity=False,

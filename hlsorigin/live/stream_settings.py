@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hlsorigin.hls.policy import SegmentPolicy
@@ -20,3 +21,5 @@ class StreamSettings:
     container: str = "mpegts"
     #: ``hls.track_layout``.
     track_layout: str = "auto"
+    #: ``hls.variant_suffixes``, the main one first.
+    variant_suffixes: Sequence[str] = ()

@@ -68,8 +68,6 @@ _AUDIO_ONLY_PES_90K: Final = 80 * TICKS_PER_MS
 _CONTIGUOUS_90K: Final = 45
 #: Audio behind the last picture has a PCR this close; 90 ms more come before the next one is due.
 _MAX_AHEAD_90K: Final = 850 * TICKS_PER_MS
-#: Parts that don't open a segment repeat PAT and PMT after this much media.
-_PSI_INTERVAL_90K: Final = 500 * TICKS_PER_MS
 _METADATA_STREAM: Final = PmtStream(StreamType.ID3_METADATA, METADATA_PID, ID3_METADATA_DESCRIPTOR)
 
 
@@ -129,7 +127,7 @@ def stream_type_of(track: Track) -> StreamType:
     if isinstance(config, Mp3Config):
         return StreamType(config.stream_type)
     raise Unsupported(
-        f"{type(config).__name__.removesuffix('Config')} can't be carried in MPEG-TS here; "
+        f"{config.codec_string} can't be carried in MPEG-TS here; "
         "send H.264 video, and AAC or MP3 audio"
     )
 
@@ -160,8 +158,7 @@ class TsMuxer:
         self._pmt_packets: Sequence[bytes] = ()  # by counter
         self._pmt_version = -1
         self._psi_counter = 0  # of PAT and PMT, which always go together
-        self._psi_dts = 0  # when they were sent last
-        self._psi_due = True
+        self._clock_waits = False  # nothing of the PCR's track comes in what is muxed now
 
     def check_track(self, track: Track) -> None:
         """Refuse a track that MPEG-TS can't carry.
@@ -208,7 +205,6 @@ class TsMuxer:
             self._packets.setdefault(METADATA_PID, PidPackets(METADATA_PID))
         pmt = Pmt(PROGRAM_NUMBER, self._pmt_version, clock_stream.pid, entries, about_program)
         self._pmt_packets = section_packets(PMT_PID, pmt.serialize())
-        self._psi_due = True
 
     def mux(
         self,
@@ -222,8 +218,8 @@ class TsMuxer:
 
         Args:
             samples: of the tracks set, in order of ``dts`` over all tracks, with their durations.
-            starts_segment: PAT and PMT come first. Otherwise only when 500 ms have passed, or the
-                tracks have changed.
+            starts_segment: every track's first unit is marked as a point to start at. PAT, PMT and
+                PCR come first in any case.
             metadata: ID3 tags get a PES each, in order of time among the samples, which they lie
                 within; other schemes, and tags too long for a PES, are left out. Before the first
                 sample of all there is no clock to place them on: left out, too.
@@ -238,10 +234,11 @@ class TsMuxer:
         tags = self._due_tags(metadata)
         out: list[bytes] = []
         first_dts = samples[0].dts if samples else self._clock.end_90k + PCR_LEAD_90K
-        psi_due = self._psi_due or first_dts - self._psi_dts > _PSI_INTERVAL_90K
-        if starts_segment or (psi_due and (samples or tags)):
-            self._write_psi(first_dts, out)
-        needs_clock = starts_segment  # who starts here must know the time before the first bytes
+        # In parts too: players begin with any that is independent, before they have any other.
+        needs_clock = starts_segment or bool(samples or tags)
+        if needs_clock:
+            self._write_psi(out)
+        self._clock_waits = not any(each.track_id == self._pcr_track_id for each in samples)
         last_clock_dts = max(
             (each.dts for each in samples if each.track_id == self._pcr_track_id),
             default=first_dts - 1,
@@ -325,11 +322,9 @@ class TsMuxer:
 
     # ---- tables and clock ------------------------------------------------------------------
 
-    def _write_psi(self, dts_90k: int, out: list[bytes]) -> None:
+    def _write_psi(self, out: list[bytes]) -> None:
         out += (self._pat_packets[self._psi_counter], self._pmt_packets[self._psi_counter])
         self._psi_counter = (self._psi_counter + 1) % COUNTER_MODULUS
-        self._psi_dts = dts_90k
-        self._psi_due = False
 
     def _unit_clock(
         self, unit: Sample | _AudioUnit, last_clock_dts: int, needs_clock: bool, out: list[bytes]
@@ -377,7 +372,10 @@ class TsMuxer:
         if not may_follow:
             # Most of the lead is given up where bytes would else come a second before their DTS.
             end = self._clock.end_90k
-            due = min(due, max(end, min(dts_90k - _MAX_AHEAD_90K, end + PCR_LEAD_90K * 9 // 10)))
+            latest = end + PCR_LEAD_90K * 9 // 10
+            if self._clock_waits:
+                latest = dts_90k  # a part in a hole: the next frame comes behind it
+            due = min(due, max(end, min(dts_90k - _MAX_AHEAD_90K, latest)))
         self._fill_clock(due, out)
 
     def _restate_clock(self, dts_90k: int, out: list[bytes]) -> None:

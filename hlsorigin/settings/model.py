@@ -7,6 +7,7 @@ bytes once they are here. ``conf/hlsorigin.toml`` tells operators when to change
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
@@ -165,6 +166,18 @@ class AdminSettings(_Section):
 _TOKEN_MARKS: Final = str.maketrans("-._~+/=", "xxxxxxx")
 
 
+_SUFFIX_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+
+
+def _check_suffix(suffix: str) -> str:
+    if not _SUFFIX_PATTERN.fullmatch(suffix):
+        raise ValueError(f"{suffix[:40]!r} is not allowed: 1 to 32 of A-Z a-z 0-9 _ . -")
+    return suffix
+
+
+VariantSuffix: TypeAlias = Annotated[str, AfterValidator(_check_suffix)]
+
+
 class HlsSettings(_Section):
     """How a stream is cut and listed."""
 
@@ -172,6 +185,8 @@ class HlsSettings(_Section):
     container: Literal["mpegts", "fmp4", "auto"] = "mpegts"
     #: Whether audio shares a rendition with video; "auto": not where there are several of a kind.
     track_layout: Literal["auto", "muxed", "separate"] = "auto"
+    #: Streams whose names differ only in these endings are variants of one entry; the main first.
+    variant_suffixes: tuple[VariantSuffix, ...] = ()
     #: LL-HLS: parts of segments are listed as they come.
     low_latency: bool = False
     #: Seconds.
@@ -185,6 +200,25 @@ class HlsSettings(_Section):
     max_segment_bytes: Annotated[int, size(_MIB, 4 * _GIB)] = 64 * _MIB
     #: Seconds a new stream waits for its second track.
     track_wait: Annotated[float, duration(0, 60)] = 1.0
+
+    @field_validator("variant_suffixes", mode="before")
+    @classmethod
+    def _split_suffixes(cls, value: object) -> object:
+        # From the environment it is text: between commas.
+        if isinstance(value, str):
+            return tuple(value.replace(",", " ").split())
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            raise ValueError("must be a list of strings")
+        return value
+
+    @field_validator("variant_suffixes")
+    @classmethod
+    def _suffixes_differ(cls, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(suffixes) == 1:
+            raise ValueError("one suffix alone makes no group: give two or more")
+        if len(set(suffixes)) < len(suffixes):
+            raise ValueError("a suffix is there twice")
+        return suffixes
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:

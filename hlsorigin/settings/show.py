@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from hlsorigin.settings.fields import Bounded
 from hlsorigin.settings.layers import KeyPath, Layers
@@ -61,5 +61,6 @@ def _notation(value: object, metadata: list[Any]) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[" + ", ".join('"***"' for _ in value) + "]"
+        shown = ("***" if isinstance(each, SecretStr) else each for each in value)
+        return "[" + ", ".join(f'"{each}"' for each in shown) + "]"
     return f'"{"" if value is None else value}"'

@@ -19,6 +19,7 @@ def describe_stream(stream: LiveStream, store: SegmentStore) -> dict[str, Any]:
     return {
         "app": app,
         "name": name,
+        "group": stream.group.name.partition("/")[2] if stream.group is not None else None,
         "state": stream.state.value,
         "started_at": _time(stream.started_s),
         "publishes": stream.publishes,

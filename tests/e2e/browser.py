@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -80,7 +80,7 @@ class PageServer:
     def __init__(self, origin_url: str) -> None:
         #: What the page last said, by video.
         self.reports: list[Report] = []
-        #: What the page is told at its next report: properties of its hls.js object.
+        #: What the page is told at its next report: properties of its hls.js objects.
         self.command: dict[str, Any] = {}
         self._upstream = httpx.Client(base_url=origin_url, trust_env=False, timeout=10)
         self._server = _Server(self, self._upstream)
@@ -172,21 +172,23 @@ class Browser:
         """The last reports of all videos."""
         return self._pages.reports
 
-    def open_test_page(
-        self, *sources: str, engine: str = "hls.js", low_latency: bool = True
-    ) -> None:
-        """Play entry playlists in the test page, each in a video of its own.
+    def open_test_page(self, *sources: str, engine: str = "hls.js") -> None:
+        """Play entry playlists in the test page; ``engine`` is hls.js or native."""
+        self.open_videos([(source, True) for source in sources], engine)
+
+    def open_videos(self, videos: Sequence[tuple[str, bool]], engine: str = "hls.js") -> None:
+        """Play in one page, each in a video of its own.
 
         Args:
-            engine: hls.js or native.
-            low_latency: hls.js's ``lowLatencyMode``.
+            videos: entry playlist, hls.js's ``lowLatencyMode``.
         """
-        options = {"engine": engine, "lowLatency": str(int(low_latency))}
-        query = urlencode([("src", each) for each in sources] + list(options.items()))
-        self._open(f"{self._pages.url}/page.html?{query}")
+        query = [("engine", engine)]
+        for source, is_low_latency in videos:
+            query += [("src", source), ("lowLatency", str(int(is_low_latency)))]
+        self._open(f"{self._pages.url}/page.html?{urlencode(query)}")
 
     def command(self, **properties: int) -> None:
-        """Set properties of the first video's hls.js object: ``nextLevel``, ``audioTrack``, ..."""
+        """Set properties of all videos' hls.js objects: ``nextLevel``, ``audioTrack``, ..."""
         self._pages.command = properties
 
     def open_player_page(self, path: str) -> None:
@@ -201,6 +203,16 @@ class Browser:
             return report if condition(report) else None
 
         return wait_until(reported, timeout_s, lambda: f"{what}; last report: {self.report}")
+
+    def wait_for_all(
+        self, condition: Callable[[Report], bool], timeout_s: float, what: str
+    ) -> None:
+        """Wait until every video has a report that fulfils the condition."""
+        wait_until(
+            lambda: bool(self.reports) and all(map(condition, self.reports)),
+            timeout_s,
+            lambda: f"{what}; last reports: {[r for r in self.reports if not condition(r)]}",
+        )
 
     def close(self) -> None:
         if self._process is not None:

@@ -12,13 +12,16 @@ import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from tests.e2e.clients import REPOSITORY, miss
-from tests.support.eflv import Message, Multitrack
+from tests.support.eflv import AUDIO, DATA, VIDEO, Amf, Message, Multitrack, on_meta_data
 from tests.support.eflv_encoder import EncoderOptions, Plan, encode, publish, time_shift_s
 from tests.support.elementary import FFMPEG, clip, clip_path
 
-_START: str = (
+#: What MP4 writes in ISO 639-2 (14496-12 8.4.2), as BCP 47 has it.
+_LANGUAGES: Final = {"eng": "en", "zho": "zh"}
+_START: Final = (
     f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
     "from tests.e2e.enhanced import main; main(sys.argv[1:])"
 )
@@ -72,7 +75,7 @@ def looped(plans: list[Plan]) -> Iterator[Message]:
     kinds = [plan.kind for plan in plans]
     is_multitrack = any(kinds.count(kind) > 1 for kind in kinds)
     options = EncoderOptions(multitrack=Multitrack.ONE_TRACK if is_multitrack else None)
-    yield encode(plans, options)[0]
+    yield Message(0, DATA, on_meta_data(_meta_data(plans)))
     shift_s = time_shift_s(plans)
     cycles = []
     for plan in plans:
@@ -89,6 +92,17 @@ def looped(plans: list[Plan]) -> Iterator[Message]:
         period_ms = 1000 * sum(sample.duration_s for sample in plan.track.samples)
         cycles.append(_repeated(own[headers:], float(period_ms)))
     yield from heapq.merge(*cycles, key=lambda message: message.timestamp_ms)
+
+
+def _meta_data(plans: list[Plan]) -> dict[str, Amf]:
+    """Describe the tracks, the first ones as well (E-RTMP v2, "Enhancing onMetaData")."""
+    maps: dict[int, dict[str, Amf]] = {VIDEO: {}, AUDIO: {}}
+    for plan in plans:
+        described: dict[str, Amf] = {"label": plan.label}
+        if plan.track.language in _LANGUAGES:
+            described["language"] = _LANGUAGES[plan.track.language]
+        maps[plan.kind][str(plan.track_id)] = described
+    return {"videoTrackIdInfoMap": maps[VIDEO], "audioTrackIdInfoMap": maps[AUDIO]}
 
 
 def _repeated(messages: list[Message], period_ms: float) -> Iterator[Message]:

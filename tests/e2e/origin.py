@@ -81,6 +81,7 @@ class Origin:
         self.processes: list[Process] = []
         self.rtmp_port, self.http_port, self.admin_port = free_ports(3)
         self.http_url = f"http://127.0.0.1:{self.http_port}"
+        self.admin_url = f"http://127.0.0.1:{self.admin_port}"
         # trust_env: a proxy of the machine must not stand between us and 127.0.0.1.
         self._client = httpx.Client(trust_env=False, timeout=10)
         config = folder / f"{name}.toml"

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from hlsorigin.hls.open_segment import PartReady, SegmentReady
 from hlsorigin.hls.policy import SegmentPolicy
@@ -97,7 +97,7 @@ class Rig:
 @pytest.mark.parametrize(
     ("fps", "part_ms", "target_ms", "parts"),
     [
-        (25, 500, 500, [480] * 4 + [80]),
+        (25, 500, 520, [520] * 3 + [440]),
         (30, 500, 500, [500] * 4),
         (24, 200, 208, [208] * 9 + [125]),
         (60, 200, 200, [200] * 10),
@@ -115,10 +115,10 @@ def test_parts_are_full_whatever_the_frame_rate(
 
 def test_a_part_is_there_with_the_first_frame_behind_it() -> None:
     rig = Rig()
-    rig.feed(interleave(video_ms(2480, fps=25), audio_ms(2480)))
+    rig.feed(interleave(video_ms(2520, fps=25), audio_ms(2520)))
     assert len(rig.segments) == 1
     assert len(rig.open) == 0
-    rig.feed([video(2480)])
+    rig.feed([video(2520)])
     assert len(rig.open) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_hole_in_everything_is_bridged() -> None:
 
 def test_independent_parts_are_marked() -> None:
     rig = Rig(500).feed(interleave(video_ms(8000, fps=25, gop=25), audio_ms(8000))).finish()
-    assert [part.independent for part in rig.segments[1][1]] == [True, False, True, False, False]
+    assert [part.independent for part in rig.segments[1][1]] == [True, True, False, False]
 
 
 def test_audio_alone_has_parts_too() -> None:
@@ -156,9 +156,11 @@ def test_audio_alone_has_parts_too() -> None:
 
 
 def test_part_target_is_a_whole_number_of_frames_where_the_asked_one_is_not() -> None:
-    assert part_target(45_000, 3000, 1) == 45_000
-    assert part_target(18_000, 3750, 1) == 18_750  # five of 24 a second
-    assert part_target(45_000, 90_000, 1) == 90_000
+    segment = 2 * SECOND
+    assert part_target(45_000, segment, 3000, 1) == 45_000
+    assert part_target(18_000, segment, 3750, 1) == 18_750  # five of 24 a second
+    assert part_target(45_000, segment, 3600, 1) == 46_800  # 13 of 25: twelve leave 80 ms
+    assert part_target(45_000, segment, 90_000, 1) == 90_000
 
 
 def rows(seed: int) -> list[Sample]:
@@ -180,6 +182,7 @@ def rows(seed: int) -> list[Sample]:
     return list(interleave(samples, sound))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 1 << 30), st.sampled_from([100, 200, 333, 500, 1000]))
 def test_whatever_is_fed_the_parts_are_valid(seed: int, part_ms: int) -> None:
     Rig(part_ms).feed(rows(seed)).finish()
@@ -204,3 +207,19 @@ def test_audio_behind_a_part_goes_into_the_next() -> None:
                 middle = sample.pts + sample.duration // 2
                 if sample.track_id == AUDIO:
                     assert middle < part.start_90k + part.duration_90k + 45 * 90
+
+
+@pytest.mark.parametrize("ahead_ms", range(0, 22, 3))
+def test_audio_ahead_of_a_keyframe_does_not_move_the_cut(ahead_ms: int) -> None:
+    """It came before the cut and belongs behind it: nothing is lost, and segments adjoin."""
+    pictures = video_ms(6100, start_ms=100, fps=25)
+    sound = audio_ms(6100, start_ms=100 - ahead_ms)
+    rig = Rig(500).feed(interleave(pictures, sound)).finish()
+    for (segment, _), (following, _) in itertools.pairwise(rig.segments):
+        assert segment.start_90k + segment.duration_90k == following.start_90k
+    out = [s for _, parts in rig.segments for part in parts for s in read_text(part.data)]
+    assert sum(s.track_id == VIDEO for s in out) == len(pictures)
+    # Sound from before the first picture is left out.
+    heard = sorted(s.dts for s in out if s.track_id == AUDIO)
+    assert heard == [s.dts for s in sound[len(sound) - len(heard) :]]
+    assert len(sound) - len(heard) <= 1

@@ -10,17 +10,15 @@ import m3u8
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from hlsorigin.hls.multivariant import AlternativeRendition, MultivariantPlaylist, Variant
 from hlsorigin.hls.playlist import (
-    AlternativeRendition,
     MediaPlaylist,
     MediaPlaylistPart,
     MediaPlaylistSegment,
-    MultivariantPlaylist,
     OpenSegmentEntry,
     RenditionReport,
     ServerControl,
     Skip,
-    Variant,
     render_date,
     render_seconds,
 )

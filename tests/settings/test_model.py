@@ -176,6 +176,14 @@ class TestPrecedence:
         settings = load_settings(None, {"HLSORIGIN_ADMIN__TOKENS": "a1, b2"})
         assert [token.get_secret_value() for token in settings.admin.tokens] == ["a1", "b2"]
 
+    def test_variant_suffixes(self, tmp_path: Path) -> None:
+        text = '[apps.live.hls]\nvariant_suffixes = ["_1080", "_720"]\n'
+        settings = load(tmp_path, text)
+        assert settings.for_app("live").hls.variant_suffixes == ("_1080", "_720")
+        assert settings.hls.variant_suffixes == ()
+        settings = load_settings(None, {"HLSORIGIN_HLS__VARIANT_SUFFIXES": "_hd,-sd"})
+        assert settings.hls.variant_suffixes == ("_hd", "-sd")
+
     def test_environment_is_text(self) -> None:
         settings = load_settings(
             None,
@@ -208,6 +216,7 @@ class TestPrecedence:
         assert values["rtmp.listen"] == ('"0.0.0.0:1935"', "default")
         assert "apps.a.hls.container" not in values
         assert "s3cr3t" not in str(shown)
+        assert values["hls.variant_suffixes"] == ("[]", "default")
 
 
 class TestApps:
@@ -301,6 +310,15 @@ MISTAKES = [
     ),
     ('[admin]\ntokens = ["x", ""]', "admin.tokens: a token is empty"),
     ("[admin]\ntokens = [1]", "admin.tokens: must be a list of strings"),
+    ("[hls]\nvariant_suffixes = 5", "hls.variant_suffixes: must be a list of strings"),
+    (
+        '[hls]\nvariant_suffixes = ["_a"]',
+        "hls.variant_suffixes: one suffix alone makes no group: give two or more",
+    ),
+    (
+        '[hls]\nvariant_suffixes = ["_a", "_a"]',
+        "hls.variant_suffixes: a suffix is there twice",
+    ),
     ('[store]\nkind = "s3"', 'store.kind: must be "memory" or "disk"'),
     ('[store]\npath = ""', "store.path: must be the path of a folder"),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from hlsorigin.hls.muxer import Muxer
@@ -32,6 +32,7 @@ class LiveRig:
         takeover: bool = True,
         make_muxer: Callable[[], Muxer] | None = None,
         part_ms: int = 0,
+        variant_suffixes: Sequence[str] = (),
     ) -> None:
         self.clock = FakeClock()
         self.store = store
@@ -45,6 +46,7 @@ class LiveRig:
             idle_timeout_s=10,
             keep_ended_s=60,
             container="text",
+            variant_suffixes=variant_suffixes,
         )
         self.hub = StreamHub(
             store,
@@ -112,10 +114,17 @@ async def live_rig(
     takeover: bool = True,
     make_muxer: Callable[[], Muxer] | None = None,
     part_ms: int = 0,
+    variant_suffixes: Sequence[str] = (),
 ) -> AsyncIterator[LiveRig]:
     """Run a hub for the time of the block; its housekeeping is left to ``LiveRig.tick``."""
     store = store or MemoryStore(1 << 30, 1 << 28)
-    rig = LiveRig(store, takeover=takeover, make_muxer=make_muxer, part_ms=part_ms)
+    rig = LiveRig(
+        store,
+        takeover=takeover,
+        make_muxer=make_muxer,
+        part_ms=part_ms,
+        variant_suffixes=variant_suffixes,
+    )
     await rig.store.open()
     await rig.hub.recover()
     try:

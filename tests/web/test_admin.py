@@ -111,7 +111,8 @@ async def test_an_encoder_that_can_is_asked_to_reconnect() -> None:
             assert (await client.post(path.format("a"), json={})).status_code == 202
             assert asked == [url, None]
             assert (await client.post(path.format("b"), json={})).status_code == 409
-            for bad in ({"url": url}, {"tc_url": 1}, {"tc_url": ""}, []):
+            bodies: list[object] = [{"url": url}, {"tc_url": 1}, {"tc_url": ""}, []]
+            for bad in bodies:
                 assert (await client.post(path.format("a"), json=bad)).status_code == 400
             assert (await client.post(path.format("c"), json={})).status_code == 404
 
