@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from hlsorigin.media.sample import Sample
+from hlsorigin.media.timebase import TIMESCALE
 from hlsorigin.media.track import Track
+
+#: Duration of a frame of which nothing else is known.
+UNKNOWN_FRAME_90K: Final = TIMESCALE // 25
+#: Audio that runs on further than this behind the last picture belongs to the segment's duration.
+_AUDIO_TAIL_90K: Final = TIMESCALE // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +136,35 @@ class OpenSegment:
     def boundary(self, sample: Sample) -> int:
         """Give the presentation time at which a cut before this frame lies."""
         return sample.pts if sample.is_sync else sample.dts + self.offset_90k
+
+    def close_frame(self, following: Sample) -> None:
+        """Tell the last frame of a track how long it lasts."""
+        last = self.last[following.track_id]
+        if last.duration == 0:
+            last.duration = max(1, following.dts - last.dts)
+
+    def content_end(self, cutting_id: int) -> int:
+        """Give the presentation time at which the content ends.
+
+        Args:
+            cutting_id: the track at whose samples segments are cut.
+        """
+        end = self.picture_end(cutting_id)
+        for other in self.last.values():
+            audio_end = other.dts + other.duration
+            if audio_end > end + _AUDIO_TAIL_90K:
+                end = audio_end
+        return end
+
+    def picture_end(self, cutting_id: int) -> int:
+        """Give the presentation time at which that track ends."""
+        last = self.last[cutting_id]
+        if last.duration == 0:
+            usual = self.steps_90k.get(cutting_id, UNKNOWN_FRAME_90K)
+            last.duration = max(1, min(usual, TIMESCALE))
+        # Not from the last DTS: an encoder that breaks off leaves B-frames out.
+        highest = self.written.highest_pts
+        for sample in self.samples:
+            if sample.track_id == cutting_id and sample.pts > highest:
+                highest = sample.pts
+        return highest + last.duration

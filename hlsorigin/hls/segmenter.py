@@ -15,15 +15,15 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
 from hlsorigin.hls.cut_points import CutPoints
+from hlsorigin.hls.cut_rules import SAME_CUT_90K, CutRules
 from hlsorigin.hls.gate import TrackGate
-from hlsorigin.hls.gop import GopMeter
 from hlsorigin.hls.muxer import Muxer
-from hlsorigin.hls.open_segment import OpenSegment
+from hlsorigin.hls.note_book import NoteBook
+from hlsorigin.hls.open_segment import UNKNOWN_FRAME_90K, OpenSegment
 from hlsorigin.hls.part_cutter import PartCutter
 from hlsorigin.hls.policy import RECENT_90K, SegmentPolicy
 from hlsorigin.hls.segment_writer import Ready, SegmentWriter
@@ -34,21 +34,9 @@ from hlsorigin.media.timebase import TIMESCALE
 from hlsorigin.media.timed_metadata import TimedMetadata
 from hlsorigin.media.track import MediaKind, Track
 
-#: RTMP rounds to milliseconds and encoders jitter: a keyframe this little early is on time,
-#: otherwise a 2 s GOP would now and then give a segment of 4 s.
-_EARLY_KEYFRAME_90K: Final = 20 * 90
-#: EXTINF rounded to the nearest integer must not exceed TARGETDURATION (8216bis 4.4.3.1); this
-#: keeps clear of the rounding itself.
-_ROUNDING_MARGIN_90K: Final = 10 * 90
-#: Duration of a frame of which nothing else is known.
-_UNKNOWN_FRAME_90K: Final = TIMESCALE // 25
-#: Audio that runs on further than this behind the last picture belongs to the segment's duration.
-_AUDIO_TAIL_90K: Final = TIMESCALE // 2
 #: What a broken-off segment must last to be given out. A clock that jumps with every frame would
 #: else fill the playlist with thousands of segments.
 _SHORTEST_90K: Final = TIMESCALE // 20
-#: A discontinuity of another rendition counts for a segment that began this little before.
-_SAME_CUT_90K: Final = TIMESCALE // 4
 
 
 class Segmenter:
@@ -93,15 +81,17 @@ class Segmenter:
                 self._targets,
                 settles=not follows,
             )
-        self._cuts_90k: deque[int] | None = deque() if follows else None
-        self._cut_points = cut_points
-        #: It tells ``cut_points``; the others of the ladder follow.
-        self.leads = leads
+        self._notes = NoteBook()
+        self._rules = CutRules(
+            policy,
+            self._targets,
+            self._notes,
+            follows=follows,
+            cut_points=cut_points,
+            leads=leads,
+        )
         self._now_90k = 0  # latest DTS of any track
         self._seen: dict[int, int] = {}  # when the last sample of each track came
-        self._gops = GopMeter()
-        self._notes: list[Note] = []
-        self._noted: set[str] = set()
         #: Frames that could not be used (before the first keyframe, after a jump, ...).
         self.frames_dropped = 0
 
@@ -113,7 +103,16 @@ class Segmenter:
     @property
     def keyframe_interval_90k(self) -> int:
         """Latest distance of two keyframes; 0 while unknown."""
-        return self._gops.latest_90k
+        return self._rules.gops.latest_90k
+
+    @property
+    def leads(self) -> bool:
+        """It tells ``cut_points``; the others of the ladder follow."""
+        return self._rules.leads
+
+    @leads.setter
+    def leads(self, leads: bool) -> None:
+        self._rules.leads = leads
 
     @property
     def breaks(self) -> int:
@@ -121,19 +120,13 @@ class Segmenter:
         return self._writer.breaks
 
     @property
-    def _longest_gop_90k(self) -> int:
-        """How long the next GOP may be; 0 while unknown, and for audio alone."""
-        return self._gops.longest_90k if self._writer.cuts_at_video else 0
-
-    @property
     def has_notes(self) -> bool:
         """Something was noticed since ``take_notes``."""
-        return bool(self._notes)
+        return self._notes.is_filled
 
     def take_notes(self) -> list[Note]:
         """Give what was noticed since the last call."""
-        notes, self._notes = self._notes, []
-        return notes
+        return self._notes.take()
 
     def set_track(self, track: Track) -> None:
         """Announce a track or its new config; it counts from the track's next sample on."""
@@ -154,13 +147,12 @@ class Segmenter:
     def add_break(self) -> None:
         """Follow a discontinuity of another rendition: their sequence numbers have to match."""
         elapsed = self._now_90k - self._open.start_90k
-        is_late = bool(self._open.written.chunks) or elapsed > _SAME_CUT_90K
+        is_late = bool(self._open.written.chunks) or elapsed > SAME_CUT_90K
         self._writer.add_break(is_late=self._gate is None and is_late)
 
     def cut_at(self, time_90k: int) -> None:
         """Cut at this presentation time, or as soon after it as can be."""
-        if self._cuts_90k is not None:
-            self._cuts_90k.append(time_90k)
+        self._rules.cut_at(time_90k)
 
     def push(self, sample: Sample) -> list[Ready]:
         """Take the next sample of any track.
@@ -213,7 +205,7 @@ class Segmenter:
         if self._gate is not None:
             return out
         self._gate = self._new_gate()
-        self._gops.break_off()
+        self._rules.gops.break_off()
         self._writer.set_discontinuity()
         for sample in carried:
             out += self.push(sample)
@@ -222,7 +214,7 @@ class Segmenter:
     def _wait(self, gate: TrackGate, sample: Sample) -> list[Ready]:
         samples = gate.push(sample, self._now_90k)
         if gate.starved_of_keyframes:
-            self._note_missing_keyframe()
+            self._rules.note_missing_keyframe()
         if samples is None:
             return []
         self.frames_dropped += gate.frames_dropped
@@ -241,32 +233,18 @@ class Segmenter:
         return out
 
     def _open_with(self, segment: OpenSegment) -> None:
-        if self._cut_points is not None and self.leads:
-            self._cut_points.add(segment.start_90k)
+        self._rules.begin(segment.start_90k)
         self._open = segment
         if self._parts is not None:
             self._parts.restart(segment.start_90k)
 
-    def _compare_cuts(self) -> None:
-        """See whether the open segment began where one of the main video did."""
-        points = self._cut_points
-        if points is None or self.leads or not self._writer.cuts_at_video:
-            return
-        if not points.has(self._open.start_90k):
-            self._note(
-                "keyframes_not_aligned",
-                "the keyframes of this video are not where the main one has them: players switch "
-                "less smoothly; give all qualities the same keyframe interval, with scene-cut "
-                "detection off, from one encoder",
-            )
-
     def _take_newcomer(self, sample: Sample) -> list[Ready]:
         """Take a sample of a track (or of a config) that the open segment doesn't carry."""
         if sample.track_id == self._writer.cutting_id:
-            elapsed = self._boundary(sample) - self._open.start_90k
-            if elapsed > self._limit_90k():
-                return self._break(elapsed)
             end = self._boundary(sample)
+            elapsed = end - self._open.start_90k
+            if elapsed > self._rules.limit_90k:
+                return self._break(elapsed)
             return self._restart(self._end(sample), self._carry(end))
         if self._tracks[sample.track_id].kind is MediaKind.VIDEO and sample.is_sync:
             return self._restart(self._end())
@@ -284,30 +262,31 @@ class Segmenter:
     # ---- cutting ---------------------------------------------------------------------------
 
     def _cut_if_due(self, sample: Sample) -> list[Ready]:
-        open_segment = self._open
-        if sample.is_sync:
-            self._see_keyframe(sample)
-        if sample.track_id not in open_segment.last:
+        segment, rules = self._open, self._rules
+        is_video = self._writer.cuts_at_video
+        if is_video and sample.is_sync:
+            rules.see_keyframe(sample.pts)
+        if sample.track_id not in segment.last:
             return []  # the segment opens with it
-        elapsed = self._boundary(sample) - open_segment.start_90k
-        limit = self._limit_90k()
+        end = self._boundary(sample)
+        elapsed, limit = end - segment.start_90k, rules.limit_90k
         if elapsed > limit:
             return self._break(elapsed)
         if sample.is_sync:
-            is_due = self._is_due(elapsed, limit)
+            is_due = rules.is_due(segment, elapsed, is_video=is_video)
             # Where GOPs outlast the limit, keyframes fall anywhere in a segment: none may be due.
-            if (is_due or self._longest_gop_90k > limit) and self._has_newcomer():
-                end = self._boundary(sample)
+            may_end = is_due or (is_video and rules.gops.longest_90k > limit)
+            if may_end and self._has_newcomer():
                 return self._restart(self._end(sample), self._carry(end))
             if is_due:
                 return self._cut(sample)
-        if self._must_cut(sample, elapsed, limit):
+        if rules.must_cut(segment, sample, elapsed, is_video=is_video):
             return self._cut(sample)
         return [] if self._parts is None else self._cut_parts(self._parts, sample)
 
     def _cut_parts(self, parts: PartCutter, sample: Sample) -> list[Ready]:
         """Give out the parts of the open segment that are full when this frame comes."""
-        self._close_frame(sample)
+        self._open.close_frame(sample)
         frame = self._boundary(sample)
         out = self._full_parts(parts, frame)
         if parts.is_full(frame):
@@ -328,81 +307,23 @@ class Segmenter:
             self._open, start, end_90k, has_later_frames=has_later_frames
         )
 
-    def _is_due(self, elapsed_90k: int, limit_90k: int) -> bool:
-        """Say whether to cut at this keyframe (or audio frame)."""
-        if elapsed_90k <= 0:
-            return False  # keyframes that are shown out of order
-        if self._cuts_90k is not None:
-            return self._passes_cut(self._cuts_90k, self._open.start_90k + elapsed_90k)
-        early = _EARLY_KEYFRAME_90K if self._writer.cuts_at_video else 0
-        due_90k = self._policy.segment_duration_90k - early
-        guidance = None
-        if self._cut_points is not None and not self.leads:
-            start = self._open.start_90k
-            guidance = self._cut_points.is_due(start + elapsed_90k, start, due_90k, limit_90k)
-        if guidance or (guidance is None and elapsed_90k >= due_90k):
-            return True
-        if not self._open.starts_at_keyframe:
-            return True  # the next segment can be one that players can start in
-        if self.target_duration_s is None:
-            if guidance is None:
-                return False
-            limit_90k = _limit_of(self._least_target_s)  # the main video may settle it meanwhile
-        return limit_90k < elapsed_90k + self._longest_gop_90k  # rule 2
-
-    def _passes_cut(self, cuts_90k: deque[int], time_90k: int) -> bool:
-        """Say whether the frame at ``time_90k`` is the first behind a cut of video."""
-        while cuts_90k and cuts_90k[0] <= self._open.start_90k + _SAME_CUT_90K:
-            cuts_90k.popleft()
-        return bool(cuts_90k) and time_90k >= cuts_90k[0] - _UNKNOWN_FRAME_90K // 2
-
-    def _must_cut(self, sample: Sample, elapsed_90k: int, limit_90k: int) -> bool:
-        """Say whether the segment would grow too much with this sample."""
-        frame = max(1, sample.dts - self._open.last[sample.track_id].dts)
-        if elapsed_90k + frame > limit_90k or self._has_its_share(elapsed_90k, frame, limit_90k):
-            bound = "hls.max_segment_duration" if self.target_duration_s is None else "the target"
-        elif self._open.bytes + len(sample.data) > self._policy.max_segment_bytes:
-            bound = "hls.max_segment_bytes"
-        else:
-            return False
-        self._note(
-            "forced_cut",
-            f"no keyframe for {elapsed_90k / TIMESCALE:.1f} s (bound: {bound}): segments are cut "
-            "without one and players can't start in them; set the encoder's keyframe interval to "
-            f"{self._policy.segment_duration_s:g} s",
-        )
-        return True
-
-    def _has_its_share(self, elapsed_90k: int, frame_90k: int, limit_90k: int) -> bool:
-        """Say whether to cut inside a GOP that outlasts the limit: in equal shares."""
-        gop = self.keyframe_interval_90k
-        if gop <= limit_90k or not self._writer.cuts_at_video:
-            return False
-        shares = -(-gop // max(frame_90k, limit_90k - frame_90k))
-        return elapsed_90k >= gop // shares
-
     def _cut(self, first: Sample) -> list[Ready]:
         """End the segment before ``first`` and open the next one with it."""
         start = self._boundary(first)  # asked before the last part moves the least end
         out = self._end(first)
-        self._compare_cuts()  # now that the main video has come past its start
+        if self._writer.cuts_at_video:
+            self._rules.compare(self._open.start_90k)  # the main video has come past it now
         carried = self._carry(start)
         offset = first.pts - first.dts if first.is_sync else self._open.offset_90k
         self._open_with(OpenSegment(start, offset, starts_at_keyframe=first.is_sync))
         for sample in carried:
-            if (
-                self._tracks[sample.track_id] in self._writer.tracks
-            ):  # else it comes in with a newcomer
-                self._open.append(sample)
+            if self._tracks[sample.track_id] in self._writer.tracks:
+                self._open.append(sample)  # others come in with a newcomer
         return out
 
     def _break(self, elapsed_90k: int) -> list[Ready]:
         """End the segment at its last sample: with the hole behind it, it would be too long."""
-        self._note(
-            "stall",
-            f"the encoder paused: the segment would last {elapsed_90k / TIMESCALE:.1f} s, over "
-            "the target duration; a discontinuity follows",
-        )
+        self._rules.note_stall(elapsed_90k)
         return self._restart(self._end())
 
     def _video_stands_still(self) -> bool:
@@ -411,12 +332,12 @@ class Segmenter:
         last = self._open.last.get(self._writer.cutting_id)
         if silent <= RECENT_90K or last is None:
             return False
-        return last.dts + silent - self._open.start_90k > self._limit_90k()
+        return last.dts + silent - self._open.start_90k > self._rules.limit_90k
 
     def _leave_video(self) -> list[Ready]:
         """End the segment with its last picture; the audio behind it goes on alone."""
         segment = self._open
-        end = self._last_picture_end()
+        end = segment.picture_end(self._writer.cutting_id)
         behind = [s for s in segment.samples if self._writer.belongs_behind(s, end)]
         segment.samples = [s for s in segment.samples if not self._writer.belongs_behind(s, end)]
         for sample in behind:
@@ -438,16 +359,18 @@ class Segmenter:
         if self._gate is not None or segment.is_empty:
             return []
         if first is None:
-            end = self._content_end()
+            longest = segment.start_90k + self._rules.limit_90k
+            end = min(segment.content_end(self._writer.cutting_id), longest)
+            end = max(end, self._least_end())
             if end - segment.start_90k < _SHORTEST_90K and not segment.written.chunks:
                 self.frames_dropped += len(segment.samples)
                 return []
         else:
             end = self._boundary(first)
-            self._close_frame(first)
+            segment.close_frame(first)
         out = self._last_parts(end)
         ready = self._writer.write_segment(segment, end)  # leaves what ``_carry`` takes
-        self._settle_target(ready.duration_90k)
+        self._rules.settle_target(ready.duration_90k)
         return [*out, ready]
 
     def _last_parts(self, end_90k: int) -> list[Ready]:
@@ -461,12 +384,6 @@ class Segmenter:
             out.append(self._part(parts, end_90k, has_later_frames=False))
         return out
 
-    def _close_frame(self, following: Sample) -> None:
-        """Tell the last frame of a track how long it lasts."""
-        last = self._open.last[following.track_id]
-        if last.duration == 0:
-            last.duration = max(1, following.dts - last.dts)
-
     def _boundary(self, first: Sample) -> int:
         """Give the presentation time of a cut before this frame."""
         return max(self._open.boundary(first), self._least_end())
@@ -479,79 +396,9 @@ class Segmenter:
         if self._parts is None:
             return 0
         segment = self._open
-        step = segment.steps_90k.get(self._writer.cutting_id, _UNKNOWN_FRAME_90K)
+        step = segment.steps_90k.get(self._writer.cutting_id, UNKNOWN_FRAME_90K)
         return self._parts.start_90k + (max(2, step) // 2 if segment.samples else 0)
 
     def _carry(self, end_90k: int) -> list[Sample]:
         """Give the samples of the segment just ended that the next one must take."""
         return [s for s in self._open.samples if self._writer.belongs_behind(s, end_90k)]
-
-    def _content_end(self) -> int:
-        """Give the presentation time at which the open segment's content ends."""
-        segment = self._open
-        end = self._last_picture_end()
-        for other in segment.last.values():
-            audio_end = other.dts + other.duration
-            if audio_end > end + _AUDIO_TAIL_90K:
-                end = audio_end
-        return max(min(end, segment.start_90k + self._limit_90k()), self._least_end())
-
-    def _last_picture_end(self) -> int:
-        """Give the presentation time at which the cutting track of the open segment ends."""
-        cutting_id, segment = self._writer.cutting_id, self._open
-        last = segment.last[cutting_id]
-        frames = [s for s in segment.samples if s.track_id == cutting_id]
-        if last.duration == 0:
-            usual = segment.steps_90k.get(cutting_id, _UNKNOWN_FRAME_90K)
-            last.duration = max(1, min(usual, TIMESCALE))
-        # Not from the last DTS: an encoder that breaks off leaves B-frames out.
-        highest = max((s.pts for s in frames), default=segment.written.highest_pts)
-        return max(highest, segment.written.highest_pts) + last.duration
-
-    # ---- durations -------------------------------------------------------------------------
-
-    def _settle_target(self, duration_90k: int) -> None:
-        if self.target_duration_s is None:
-            rounded = (2 * duration_90k + TIMESCALE) // (2 * TIMESCALE)
-            self._targets.target_duration_s = max(self._least_target_s, rounded)
-
-    @property
-    def _least_target_s(self) -> int:
-        return max(1, -(-self._policy.segment_duration_90k // TIMESCALE))
-
-    def _limit_90k(self) -> int:
-        """Give how long a segment may become."""
-        if self.target_duration_s is None:
-            return self._policy.max_segment_duration_90k
-        return _limit_of(self.target_duration_s)
-
-    def _see_keyframe(self, sample: Sample) -> None:
-        if self._tracks[sample.track_id].kind is not MediaKind.VIDEO:
-            return
-        gop = self._gops.see(sample.pts)
-        asked = self._policy.segment_duration_s
-        if gop > self._policy.segment_duration_90k + _EARLY_KEYFRAME_90K:
-            self._note(
-                "long_gop",
-                f"keyframes come every {gop / TIMESCALE:.1f} s, more than the "
-                f"segment duration of {asked:g} s: segments are that long; set the encoder's "
-                f"keyframe interval to {asked:g} s",
-            )
-
-    def _note_missing_keyframe(self) -> None:
-        self._note(
-            "no_keyframe",
-            "video comes without a keyframe for "
-            f"{self._policy.max_segment_duration_90k / TIMESCALE:g} s: it can't be played; set "
-            f"the encoder's keyframe interval to {self._policy.segment_duration_s:g} s",
-        )
-
-    def _note(self, code: str, message: str) -> None:
-        """Report something once per publish: encoders repeat their habits."""
-        if code not in self._noted:
-            self._noted.add(code)
-            self._notes.append(Note(code, message))
-
-
-def _limit_of(target_duration_s: int) -> int:
-    return target_duration_s * TIMESCALE + TIMESCALE // 2 - _ROUNDING_MARGIN_90K

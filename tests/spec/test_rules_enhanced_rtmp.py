@@ -322,7 +322,6 @@ async def test_rule_169_the_unknown_fails_in_a_controlled_way(payload: bytes) ->
 async def test_rule_170_reconnect_request() -> None:
     """Only to those that can; they go on until they have gone; the key is taken over, spliced."""
     async with stage(HLS__SEGMENT_DURATION="1s", HLS__CONTAINER="fmp4") as scene:
-        ingest = scene.origin._ingest
         able = SteppedPublisher(scene.addresses.rtmp)
         unable = SteppedPublisher(scene.addresses.rtmp, "b", is_enhanced=False)
         able.client = _reconnecting_client(scene.addresses.rtmp)
@@ -330,7 +329,14 @@ async def test_rule_170_reconnect_request() -> None:
         await unable.start()
         messages = plain_messages("h264", "aac", 6)
         await able.send([each for each in messages if each.timestamp_ms < 2500])
-        assert ingest.request_reconnect("rtmp://other/live") == 1  # type: ignore[attr-defined]
+        address = f"http://{scene.addresses.admin}/api/v1/streams/live"
+        asked = {
+            name: await scene.http.post(
+                f"{address}/{name}/publisher/reconnect", json={"tc_url": "rtmp://other/live"}
+            )
+            for name in ("a", "b")
+        }
+        assert [asked[name].status_code for name in ("a", "b")] == [202, 409]
         await able.send([each for each in messages if 2500 <= each.timestamp_ms < 4500])
         (request,) = [each for each in able.events if isinstance(each, ReconnectRequested)]
         assert request.tc_url == "rtmp://other/live"

@@ -256,11 +256,12 @@ def test_rule_91_what_is_not_there_and_what_may_not_be(answers: Answers) -> None
 
 def test_rule_39_a_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:
     """On any event loop: what is accepted has TCP_NODELAY (Nagle costs 40 ms an answer)."""
-    with bind_socket(ListenAddress("127.0.0.1", 0)) as listening:
-        with socket.create_connection(listening.getsockname()):
-            accepted, _ = listening.accept()
-            with accepted:
-                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with (
+        bind_socket(ListenAddress("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_rule_94_foreign_parameters_do_not_disturb(answers: Answers) -> None:

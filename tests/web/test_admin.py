@@ -122,7 +122,7 @@ async def test_renditions_are_described() -> None:
         await rig.write_seconds(rig.publish(), 9)
         async with client_for(AdminApp(rig.hub, rig.store, []).build()) as client:
             one = (await client.get("/api/v1/streams/live/a")).json()
-        assert one["hls"]["part_target_s"] == 0.5
+        assert one["hls"]["part_target_s"] == 0.52
         assert one["hls"]["container"] == "text"
         (rendition,) = one["renditions"]
         assert (rendition["name"], rendition["playlist"]) == ("v0", "v0.m3u8")
