@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -14,7 +13,6 @@ import structlog
 from hlsorigin.errors import StoreError
 from hlsorigin.hls import naming
 from hlsorigin.hls.containers import Containers
-from hlsorigin.hls.data_event import interpret
 from hlsorigin.hls.ladder import Rung
 from hlsorigin.hls.open_segment import SegmentReady
 from hlsorigin.hls.packager import Continuation, Packaged, Packager
@@ -28,7 +26,7 @@ from hlsorigin.live.group import LiveGroup
 from hlsorigin.live.numbering import Numbering
 from hlsorigin.live.playlists import Playlists
 from hlsorigin.live.publisher import Publisher
-from hlsorigin.live.record import Record, fits
+from hlsorigin.live.record import Record
 from hlsorigin.live.rendition import Rendition
 from hlsorigin.live.rendition_set import RenditionSet
 from hlsorigin.live.stream_events import StreamEvents
@@ -42,10 +40,6 @@ from hlsorigin.store.base import RecoveredPlaylist, SegmentStore
 
 _log = structlog.stdlib.get_logger("hlsorigin.live")
 
-#: Events that came before any media, to be passed on with it.
-_EVENTS_HELD: Final = 50
-#: Data events larger than this, in bytes, roughly, are not passed on to players.
-_MAX_EVENT_BYTES: Final = 32_768
 #: Finished segments that may wait for a slow store before the publisher is slowed down.
 _MAX_BACKLOG: Final = 2
 #: Segments of the main rendition after which the others are not waited for any more.
@@ -104,7 +98,6 @@ class LiveStream:
         self._playlists = Playlists(clock, self._events)
         self._packager: Packager | None = None
         self._continues: Continuation | None = None
-        self._early_events: deque[tuple[StreamEvent, int | None]] = deque(maxlen=_EVENTS_HELD)
         self._track_infos: Mapping[int, TrackInfo] = {}
         # What to commit; None: only the playlists have changed.
         self._commits: asyncio.Queue[Packaged | None] = asyncio.Queue()
@@ -163,7 +156,7 @@ class LiveStream:
         """Take over by a publisher; the stream has none."""
         self.publisher = publisher
         self.publishes += 1
-        self._early_events.clear()
+        self._events.begin_publish()
         self._packager = Packager(
             self.settings.policy,
             self._containers,
@@ -200,8 +193,8 @@ class LiveStream:
         self.samples_received += 1
         for packaged in packager.push(sample, wallclock_s):
             self._enqueue(packaged)
-        if self._early_events:
-            self._add_early_events(packager)
+        if self._events.has_early:
+            self._note_all(self._events.take_early(packager))
         if packager.has_notes:
             self._take_notes(packager)
 
@@ -225,27 +218,10 @@ class LiveStream:
         Args:
             raw_90k: when, on the encoder's clock.
         """
-        packager = self._packager
-        event = interpret(name, values) if fits(values, _MAX_EVENT_BYTES) else None
-        if isinstance(event, Note):
-            self.note(event)
-        elif event is not None and packager is not None:
-            self._early_events.append((event, raw_90k))
-            self._add_early_events(packager)
+        if self._packager is not None:
+            self._note_all(self._events.take(name, values, raw_90k, self._packager))
         self.record.data_event(name, values)
         _log.debug("data_event", stream=self.name, name=name)
-
-    def _add_early_events(self, packager: Packager) -> None:
-        """Take the events that came before the media they belong to."""
-        if packager.date_offset_90k is None:
-            return
-        while self._early_events:
-            event, raw_90k = self._early_events.popleft()
-            time = None if raw_90k is None else packager.time_of(raw_90k)
-            try:
-                self._events.add(event, packager, time)
-            except ValueError as error:
-                self.note(Note("bad_event", f"an event of the encoder: {error}"))
 
     def add_event(self, event: StreamEvent) -> str:
         """Take an event from the API; give the ID of its date range, or its number.
@@ -313,7 +289,10 @@ class LiveStream:
         return self.targets.target_duration_s
 
     def _take_notes(self, packager: Packager) -> None:
-        for note in packager.take_notes():
+        self._note_all(packager.take_notes())
+
+    def _note_all(self, notes: Sequence[Note]) -> None:
+        for note in notes:
             self.note(note)
 
     def _enqueue(self, packaged: Packaged | None) -> None:

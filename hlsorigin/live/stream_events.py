@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from hlsorigin.errors import CodecError, LimitExceeded
+from hlsorigin.hls.data_event import interpret
 from hlsorigin.hls.date_range import DateRange, DateRanges
 from hlsorigin.hls.packager import Packager
 from hlsorigin.hls.splice import SpliceBreaks
 from hlsorigin.hls.stream_event import EventKind, StreamEvent
 from hlsorigin.live.clock import Clock
+from hlsorigin.live.record import fits
+from hlsorigin.media.note import Note
+
+#: Events that came before any media, to be passed on with it.
+_EVENTS_HELD: Final = 50
+#: Data events larger than this, in bytes, roughly, are not passed on to players.
+_MAX_EVENT_BYTES: Final = 32_768
 
 
 class StreamEvents:
@@ -20,6 +30,8 @@ class StreamEvents:
         self._ranges = DateRanges()
         self._breaks = SpliceBreaks(self._ranges)
         self._count = 0
+        self._early: deque[tuple[StreamEvent, int | None]] = deque(maxlen=_EVENTS_HELD)
+        self._has_noted = False  # a refusal; an encoder that sends one sends many
 
     @property
     def version(self) -> int:
@@ -49,6 +61,47 @@ class StreamEvents:
             for item in event.timed_metadata(time_90k, self._count):
                 packager.add_metadata(item)
         return ids[0] if ids else str(self._count)
+
+    def take(
+        self, name: str, values: Sequence[object], raw_90k: int | None, packager: Packager
+    ) -> list[Note]:
+        """Take a data event of the encoder.
+
+        Args:
+            raw_90k: when, on the encoder's clock.
+        Returns:
+            what is wrong with it.
+        """
+        event = interpret(name, values) if fits(values, _MAX_EVENT_BYTES) else None
+        if isinstance(event, Note):
+            return [event]
+        if event is not None:
+            self._early.append((event, raw_90k))
+        return self.take_early(packager) if self._early else []
+
+    @property
+    def has_early(self) -> bool:
+        """Events came before the media they belong to."""
+        return bool(self._early)
+
+    def take_early(self, packager: Packager) -> list[Note]:
+        """Take the events that came before any media, as soon as there is some."""
+        notes: list[Note] = []
+        while self._early and packager.date_offset_90k is not None:
+            event, raw_90k = self._early.popleft()
+            time = None if raw_90k is None else packager.time_of(raw_90k)
+            try:
+                self.add(event, packager, time)
+            except ValueError as error:
+                if not self._has_noted:
+                    notes.append(Note("bad_event", f"an event of the encoder: {error}"))
+                self._has_noted = True
+        return notes
+
+    def begin_publish(self) -> None:
+        """Forget what an earlier publish left behind."""
+        self._early.clear()
+        self._has_noted = False
 
     def _date_of(self, event: StreamEvent, now_90k: int) -> int:
         """Give when an event without a time of the encoder's happens; both are dates."""
