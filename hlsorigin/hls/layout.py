@@ -52,6 +52,11 @@ class Layout:
         self._counts = dict.fromkeys(MediaKind, 0)
         self._audio_id: int | None = None  # that of the first audio track
 
+    @property
+    def has_video(self) -> bool:
+        """A video track was announced: without one there is nothing to choose."""
+        return self._counts[MediaKind.VIDEO] > 0
+
     def plan(self, track: Track) -> RenditionPlan:
         """Give the rendition that this track makes or, as the first audio track, joins."""
         number = self._numbers.get(track.track_id)

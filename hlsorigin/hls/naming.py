@@ -1,7 +1,7 @@
 """Resource names: the one place where they are made and parsed.
 
 Segments are ``{rendition}-{epoch}-{msn}.{extension}``, for example ``v0-lq2k7d-81.ts``, their parts
-``v0-lq2k7d-p324.ts``, init sections ``v0-lq2k7d-i81.mp4`` (with the first segment that needs them).
+``v0-lq2k7d-p324.ts``, init sections ``v0-lq2k7d-i3.mp4``.
 The epoch makes a name unique over restarts of the process (invariant 3 of design.md), so a cache
 may keep it for ever.
 """
@@ -62,9 +62,9 @@ class SegmentName:
         return cls(match[1], match[2], int(match[4]), match[5], is_part=bool(match[3]))
 
 
-def init_name(rendition: str, epoch: str, msn: int) -> str:
-    """Give the resource name of the init section that segment ``msn`` is the first to need."""
-    return f"{rendition}-{epoch}-i{msn}.{INIT_EXTENSION}"
+def init_name(rendition: str, epoch: str, number: int) -> str:
+    """Give the resource name of a rendition's init section, by its running number."""
+    return f"{rendition}-{epoch}-i{number}.{INIT_EXTENSION}"
 
 
 def is_init_name(resource: str) -> bool:

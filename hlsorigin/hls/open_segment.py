@@ -54,6 +54,8 @@ class SegmentReady:
     audio_frames: int
     #: EXT-X-MAP; None when the container needs none.
     init_section: bytes | None = None
+    #: Its parts were given out before.
+    is_in_parts: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Written:
     """What of a segment has been muxed, in one piece or in parts."""
 
     chunks: list[bytes] = field(default_factory=list)
+    is_in_parts: bool = False
     frames: int = 0  # of the track at which segments are cut
     others: int = 0
     starts_at_sync: bool = False

@@ -68,6 +68,8 @@ class _Lane:
     segmenter: Segmenter
     kinds: set[MediaKind] = field(default_factory=set)
     follows: bool = False
+    #: How much later than the others it is dated, so as not to be dated before its own end.
+    date_shift_90k: int = 0
 
 
 class Packager:
@@ -173,9 +175,9 @@ class Packager:
     def continuation(self) -> Continuation:
         """Say what a following publish has to take over."""
         ends = [self._end_date_90k, *self._end_dates_90k.values()]
-        kind = self._layout.kind if self._layout is not None else None
-        if kind is None and self._continues is not None:
-            kind = self._continues.layout
+        kind = self._continues.layout if self._continues is not None else None
+        if self._layout is not None and self._layout.has_video:
+            kind = self._layout.kind
         return Continuation(self.targets, max(ends), self._timeline.end_90k, kind)
 
     @property
@@ -229,7 +231,10 @@ class Packager:
                     self._refuse(track, error)
         tracks = [track for track in tracks if track.track_id in self.tracks]
         earlier = self._continues.layout if self._continues is not None else None
-        self._layout = Layout(earlier or TrackLayout.choose(self._asked_layout, tracks))
+        kind = earlier or TrackLayout.choose(self._asked_layout, tracks)
+        if all(track.kind is not MediaKind.VIDEO for track in tracks):
+            kind = TrackLayout.MUXED  # the variant needs something to carry
+        self._layout = Layout(kind)
         for track in tracks:
             self._route(self._layout, track)
         return self._layout
@@ -382,14 +387,15 @@ class Packager:
     def _anchor(self, wallclock_s: float, time_90k: int) -> None:
         """Take the date of a new timeline from the wall clock, or from other publishes."""
         rung = self._rung
+        end_date = max(self._end_date_90k, *self._end_dates_90k.values(), 0)
         if rung is None:
-            self._set_date_offset(int(wallclock_s * TIMESCALE) - time_90k)
+            # Later where an encoder sends faster than real time, or the wall clock was set back.
+            self._set_date_offset(max(int(wallclock_s * TIMESCALE), end_date) - time_90k)
             return
         self._set_date_offset(rung.anchor(time_90k))
         if main := self._lanes.get(naming.MAIN_RENDITION):
             main.segmenter.leads = rung.leads
             rung.count_breaks(main.segmenter.breaks)
-        end_date = max(self._end_date_90k, *self._end_dates_90k.values(), 0)
         resume = max(end_date - rung.date_offset_90k, self._end_90k)
         self._resume_90k = resume if resume - time_90k <= _MOST_LEFT_OUT_90K else 0
 
@@ -398,17 +404,21 @@ class Packager:
         if self._rung is not None:
             self._rung.date_offset_90k = offset_90k
         for lane in self._lanes.values():
+            lane.date_shift_90k = 0
             lane.segmenter.set_date_offset(offset_90k)
 
     def _date(self, lane: _Lane, ready: Sequence[Ready]) -> list[Packaged]:
         out: list[Packaged] = []
         for each in ready:
-            assert self._date_offset_90k is not None
-            date = self._date_offset_90k + each.start_90k
+            offset = self._date_offset_90k
+            assert offset is not None
+            date = offset + each.start_90k + lane.date_shift_90k
             end_date = self._end_dates_90k.get(lane.name, self._end_date_90k)
             if date < end_date:
-                # An encoder that sends faster than real time, or a wall clock that was set back.
-                self._set_date_offset(end_date - each.start_90k)
+                # Its first sample comes a little before the one that anchored the timeline. Only
+                # this rendition moves: others may have parts out that are dated already.
+                lane.date_shift_90k += end_date - date
+                lane.segmenter.set_date_offset(offset + lane.date_shift_90k)
                 date = end_date
             if type(each) is SegmentReady:
                 self._end_dates_90k[lane.name] = date + each.duration_90k

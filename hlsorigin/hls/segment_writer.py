@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from operator import attrgetter
 from typing import Final, TypeAlias
@@ -85,16 +85,25 @@ class SegmentWriter:
             self.discontinuity = True
 
     def write_part(
-        self, segment: OpenSegment, start_90k: int, end_90k: int, *, has_later_frames: bool
+        self,
+        segment: OpenSegment,
+        start_90k: int,
+        end_90k: int,
+        *,
+        has_later_frames: bool,
+        heard: Collection[int],
     ) -> PartReady:
         """Mux what of the open segment is presented before ``end_90k``.
 
         Args:
             has_later_frames: frames of the cutting track came that are presented later.
+            heard: ids of the tracks that sent something lately: one whose frames are long may
+                have none in the first part.
         """
         samples, segment.samples = self._split(segment, end_90k, has_later_frames)
         if not segment.written.chunks:
-            self._leave_out_silent_tracks(samples)
+            self._leave_out_silent_tracks({sample.track_id for sample in samples}.union(heard))
+        segment.written.is_in_parts = True
         init_section = self._muxer.init_section()
         index = len(segment.written.chunks)
         data, has_sync = self._mux(segment, samples, start_90k, end_90k)
@@ -114,7 +123,7 @@ class SegmentWriter:
         written = segment.written
         samples, segment.samples = self._split(segment, end_90k, has_later_frames=False)
         if not written.chunks:
-            self._leave_out_silent_tracks(samples)
+            self._leave_out_silent_tracks({sample.track_id for sample in samples})
         if samples or not written.chunks:
             self._mux(segment, samples, segment.start_90k, end_90k)
         return self.complete(segment, end_90k)
@@ -134,6 +143,7 @@ class SegmentWriter:
             video_frames=written.frames if is_video else 0,
             audio_frames=written.others if is_video else written.frames,
             init_section=self._muxer.init_section(),
+            is_in_parts=written.is_in_parts,
         )
         self.discontinuity, self._break_next = self._break_next, False
         self.new_timeline = False
@@ -159,11 +169,11 @@ class SegmentWriter:
             (behind if is_behind else before).append(sample)
         return before, behind
 
-    def _leave_out_silent_tracks(self, samples: Sequence[Sample]) -> None:
+    def _leave_out_silent_tracks(self, present: Collection[int]) -> None:
         """A segment carries exactly the tracks it has samples of (spec.md rule 49)."""
-        present = {sample.track_id for sample in samples}
-        if present and len(present) < len(self.tracks):
-            self.set_tracks(tuple(track for track in self.tracks if track.track_id in present))
+        kept = tuple(track for track in self.tracks if track.track_id in present)
+        if kept and len(kept) < len(self.tracks):
+            self.set_tracks(kept)
             self.set_discontinuity()
 
     def _mux(

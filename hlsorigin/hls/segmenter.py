@@ -303,8 +303,13 @@ class Segmenter:
     def _part(self, parts: PartCutter, end_90k: int, *, has_later_frames: bool) -> Ready:
         start = parts.start_90k
         parts.begin(end_90k)
+        now = self._now_90k
         return self._writer.write_part(
-            self._open, start, end_90k, has_later_frames=has_later_frames
+            self._open,
+            start,
+            end_90k,
+            has_later_frames=has_later_frames,
+            heard=[each for each, at in self._seen.items() if now - at <= RECENT_90K],
         )
 
     def _cut(self, first: Sample) -> list[Ready]:

@@ -73,6 +73,10 @@ class Window:
         """A segment was opened and is not closed yet."""
         return self._open is not None
 
+    def has_map(self, name: str) -> bool:
+        """Say whether a listed segment, or the open one, needs this init section."""
+        return name in self._maps
+
     @property
     def edge(self) -> Edge:
         """How far the playlist reaches."""

@@ -71,9 +71,11 @@ class Committer:
         """List a part of the open segment."""
         window = rendition.window
         if ready.index == 0:
+            if window.has_open_segment:
+                self.give_up_open_segment(rendition, 1)
             rendition.is_losing = not await self._open_segment(rendition, packaged, ready)
-        if rendition.is_losing:
-            return
+        if rendition.is_losing or not window.has_open_segment:
+            return  # the segment was given up
         resource = self.next_part_name(rendition)
         rendition.parts += 1
         try:
@@ -94,10 +96,16 @@ class Committer:
         except StoreError as error:
             self._lose(rendition, error)
             return False
-        rendition.window.open_segment(
-            packaged.program_date_90k, ready.discontinuity or rendition.has_hole, map_name
-        )
+        discontinuity = ready.discontinuity or rendition.has_hole
+        rendition.open_discontinuity = discontinuity
+        rendition.window.open_segment(packaged.program_date_90k, discontinuity, map_name)
         return True
+
+    def give_up_open_segment(self, rendition: Rendition, target_duration_s: int) -> None:
+        """Close a segment of which no more will come: its listed parts stay, as a gap."""
+        gap = self.segment_name(rendition, rendition.window.next_msn)
+        self.retire(rendition.window.abandon_open(gap, target_duration_s))
+        rendition.has_hole = True
 
     # ---- segments --------------------------------------------------------------------------
 
@@ -109,7 +117,7 @@ class Committer:
         resource = self.segment_name(rendition, window.next_msn)
         was_losing, rendition.is_losing = rendition.is_losing, False
         try:
-            if was_losing:
+            if was_losing or (ready.is_in_parts and not window.has_open_segment):
                 raise _PartLost
             map_name = await self._put_map(rendition, ready)
             await self._put(resource, ready.data)
@@ -120,12 +128,15 @@ class Committer:
             rendition.has_hole = True
             return
         self._remember_date(rendition, resource)
+        discontinuity = ready.discontinuity or rendition.has_hole
+        if window.has_open_segment:
+            discontinuity = rendition.open_discontinuity
         segment = Segment(
             msn=window.next_msn,
             name=resource,
             duration_90k=ready.duration_90k,
             program_date_90k=packaged.program_date_90k,
-            discontinuity=ready.discontinuity or rendition.has_hole,
+            discontinuity=discontinuity,
             independent=ready.independent,
             size_bytes=len(ready.data),
             tracks=ready.tracks,
@@ -142,9 +153,13 @@ class Committer:
         if data is None:
             return None
         if rendition.map is None or rendition.map[0] != data:
-            name = naming.init_name(rendition.name, self.epoch, rendition.window.next_msn)
+            name = naming.init_name(rendition.name, self.epoch, rendition.maps)
+            rendition.maps += 1
             await self._put(name, data)
             self._remember_date(rendition, name)
+            if rendition.map is not None and not rendition.window.has_map(rendition.map[1]):
+                # The segment that brought it was lost.
+                self._store.retire(self._name, rendition.map[1], self._clock.monotonic_s())
             rendition.map = (data, name)
         return rendition.map[1]
 

@@ -187,6 +187,7 @@ class StreamHub:
                 await stream.run()
             except Exception:
                 _log.exception("stream_failed", stream=stream.name)
+                stream.give_up_open_segments()
                 if stream.publisher is not None:
                     stream.publisher.end("internal error")
 
@@ -276,8 +277,8 @@ class StreamHub:
                 if until_s <= now_s and name in self._departing:
                     # Again later if it fails; and not what a new publish has stored meanwhile.
                     self._departing[name] = now_s + _REMOVE_AGAIN_S
-                    await self._store.remove_stream(name)
                     await self._part_store.remove_stream(name)
+                    await self._store.remove_stream(name)
                     self._departing.pop(name, None)
         except StoreError as error:
             _log.error("store_error", detail=str(error))

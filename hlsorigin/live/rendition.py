@@ -35,6 +35,10 @@ class Rendition:
         self.version: MediaVersion | None = None
         #: Parts so far; the number of the next.
         self.parts = 0
+        #: Init sections so far; the number of the next.
+        self.maps = 0
+        #: The open segment stands behind an EXT-X-DISCONTINUITY.
+        self.open_discontinuity = False
         #: A segment was lost: the next one needs an EXT-X-DISCONTINUITY, its own or the lost one's.
         self.has_hole = False
         #: The open segment lost a part: it will not be listed.

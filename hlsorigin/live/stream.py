@@ -245,10 +245,13 @@ class LiveStream:
         # First of all the name is free, whatever fails below.
         self._packager = self.publisher = None
         try:
-            for packaged in packager.finish():
+            finished = packager.finish()
+            self._renditions.feed(packager.renditions)
+            for packaged in finished:
                 self._enqueue(packaged)
         except Exception:
             _log.exception("last_segment_lost", stream=self.name)
+            self._enqueue(None)  # gives up what is open
         self._take_notes(packager)
         continuation = packager.continuation()
         if packager.has_begun or self._continues is not None:
@@ -331,6 +334,8 @@ class LiveStream:
         for packaged in batch:
             if packaged is None:
                 has_segment = True
+                if self.publisher is None:
+                    self.give_up_open_segments()
                 continue
             rendition = self._renditions[packaged.rendition]
             ready = packaged.ready
@@ -419,18 +424,20 @@ class LiveStream:
 
     def end(self) -> None:
         """Write EXT-X-ENDLIST: the publisher did not come back."""
-        target = self.target_duration_s
         self._events.end(self.window.segments[-1].end_date_90k)
+        self.give_up_open_segments()
         for rendition in self._renditions:
-            window = rendition.window
-            if window.has_open_segment and target is not None:
-                gap = self._committer.segment_name(rendition, window.next_msn)
-                self._committer.retire(window.abandon_open(gap, target))
-            window.end()
+            rendition.window.end()
         self.state = StreamState.ENDED
         self.deadline_s = self._clock.monotonic_s() + self.settings.keep_ended_s
         self._enqueue(None)
         _log.info("stream_ended", stream=self.name)
+
+    def give_up_open_segments(self) -> None:
+        """Close what has parts listed and will not be completed any more."""
+        for rendition in self._renditions:
+            if rendition.window.has_open_segment:
+                self._committer.give_up_open_segment(rendition, self.target_duration_s or 1)
 
     def withdraw(self) -> float:
         """Retire everything listed; give how long the last of it must stay, seconds."""
@@ -490,6 +497,7 @@ class LiveStream:
         self.entry, self.entry_alias = self._playlists.entry(shown, {}, folder)
         if self.group is not None:
             self.group.refresh()
+        self._enqueue(None)  # what was added must not be numbered again by the next process
         self.state = StreamState.INTERRUPTED
         self.deadline_s = self._clock.monotonic_s() + self.settings.reconnect_grace_s
         _log.info("stream_recovered", stream=self.name, segments=len(self.window.segments))

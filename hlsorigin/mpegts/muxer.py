@@ -12,7 +12,7 @@ from hlsorigin.errors import CodecError, Unsupported
 from hlsorigin.media.sample import Sample
 from hlsorigin.media.timebase import TICKS_PER_MS, TIMESCALE
 from hlsorigin.media.timed_metadata import ID3_SCHEME, TimedMetadata
-from hlsorigin.media.track import MediaKind, Track
+from hlsorigin.media.track import CodecConfig, MediaKind, Track
 from hlsorigin.mpegts.packet import (
     COUNTER_MODULUS,
     DISCONTINUITY,
@@ -52,6 +52,10 @@ VIDEO_PID: Final = 0x100
 AUDIO_PID: Final = 0x101
 #: MP3 has another: ffmpeg keeps the decoder of a PID, also when the PMT changes its stream type.
 MPEG_AUDIO_PID: Final = 0x111
+#: Where a codec's name is not that of its class.
+_CODEC_NAMES: Final = {
+    "Hevc": "HEVC", "Av1": "AV1", "Vp9": "VP9", "Flac": "FLAC", "Ac3": "AC-3", "Eac3": "E-AC-3",
+}  # fmt: skip
 _FIRST_OTHER_PID: Final = 0x102
 #: Timed ID3.
 METADATA_PID: Final = 0x180
@@ -127,9 +131,14 @@ def stream_type_of(track: Track) -> StreamType:
     if isinstance(config, Mp3Config):
         return StreamType(config.stream_type)
     raise Unsupported(
-        f"{config.codec_string} can't be carried in MPEG-TS here; "
+        f"{_name_of(config)} can't be carried in MPEG-TS here; "
         "send H.264 video, and AAC or MP3 audio"
     )
+
+
+def _name_of(config: CodecConfig) -> str:
+    name = type(config).__name__.removesuffix("Config")
+    return f"{_CODEC_NAMES.get(name, name)} ({config.codec_string})"
 
 
 class TsMuxer:

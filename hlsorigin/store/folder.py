@@ -61,7 +61,7 @@ class ResourceName:
     """What the name of a resource of ours says."""
 
     rendition: str
-    #: Of the segment; of an init section: the first that needs it.
+    #: Of the segment; of an init section: its running number.
     msn: int
     is_init: bool
 

@@ -139,12 +139,12 @@ def test_a_playlist_followed_part_by_part(
         assert b"".join(data for _, data in segment.parts) == segment.data
         assert segment.parts[0][0].independent or "/a" in name
     parts = sum(len(segment.parts) for segment in followed.segments.values())
-    assert followed.hints_answered >= parts - len(followed.segments) >= 14
+    assert followed.hints_answered >= parts - len(followed.segments) >= 9
     assert followed.checker.parts.hints_given_up == 0
     assert followed.deltas_merged >= 3
     others = 3 if "ladder" in name else 0
     assert len(followed.playlist.reports) == others
-    assert followed.reports_followed >= 14 * others
+    assert followed.reports_followed >= 9 * others
 
 
 @pytest.mark.parametrize("name", ["live/main/v0", "live/ladder/v1", "live/ladder/a0"])
