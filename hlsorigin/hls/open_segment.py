@@ -32,6 +32,8 @@ class PartReady:
     new_timeline: bool
     #: Of its segment: EXT-X-MAP; None when the container needs none.
     init_section: bytes | None
+    #: Discontinuities of the publish so far, that of its segment included.
+    breaks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class SegmentReady:
     init_section: bytes | None = None
     #: Its parts were given out before.
     is_in_parts: bool = False
+    #: Discontinuities of the publish so far, its own included.
+    breaks: int = 0
 
 
 @dataclass(slots=True)

@@ -58,6 +58,8 @@ class Continuation:
     end_90k: int
     #: None: not chosen yet, or not known any more.
     layout: TrackLayout | None = None
+    #: Those whose playlists go on; others begin anew.
+    renditions: tuple[str, ...] = (naming.MAIN_RENDITION,)
 
 
 @dataclass(slots=True)
@@ -68,6 +70,10 @@ class _Lane:
     segmenter: Segmenter
     kinds: set[MediaKind] = field(default_factory=set)
     follows: bool = False
+    #: Nothing has come for it for long: it is not offered until something does.
+    is_idle: bool = False
+    #: Where its last segment ended on the timeline.
+    end_90k: int = 0
     #: How much later than the others it is dated, so as not to be dated before its own end.
     date_shift_90k: int = 0
 
@@ -155,8 +161,8 @@ class Packager:
 
     @property
     def renditions(self) -> Sequence[str]:
-        """The renditions of this publish, the main one first."""
-        return list(self._lanes)
+        """The renditions that this publish feeds, the main one first."""
+        return [lane.name for lane in self._lanes.values() if not lane.is_idle]
 
     @property
     def date_offset_90k(self) -> int | None:
@@ -178,7 +184,9 @@ class Packager:
         kind = self._continues.layout if self._continues is not None else None
         if self._layout is not None and self._layout.has_video:
             kind = self._layout.kind
-        return Continuation(self.targets, max(ends), self._timeline.end_90k, kind)
+        return Continuation(
+            self.targets, max(ends), self._timeline.end_90k, kind, tuple(self.renditions)
+        )
 
     @property
     def has_notes(self) -> bool:
@@ -259,24 +267,30 @@ class Packager:
             each.segmenter.set_track(track)
 
     def _add_lane(self, layout: Layout, plan: RenditionPlan) -> None:
+        is_first = self._date_offset_90k is None  # of this publish: earlier playlists may go on
+        continues = self._continues
+        goes_on = continues is not None and plan.name in continues.renditions and is_first
         lane = _Lane(
             plan.name,
             Segmenter(
                 self._policy,
                 self._containers.muxer(plan.name),
                 targets=self.targets,
-                discontinuity=self._continues is not None,
+                discontinuity=goes_on,
                 is_alone=plan.is_alone,
                 follows=plan.follows,
                 cut_points=None if plan.follows else self._cut_points,
                 leads=plan.name == naming.MAIN_RENDITION,
             ),
             follows=plan.follows,
+            end_90k=self._timeline.end_90k,
         )
         if self._date_offset_90k is not None:
             lane.segmenter.set_date_offset(self._date_offset_90k)
-        if main := self._lanes.get(naming.MAIN_RENDITION):
-            lane.segmenter.join(main.segmenter)
+        main = self._lanes.get(naming.MAIN_RENDITION)
+        if main is not None:
+            if not goes_on:
+                lane.segmenter.join(main.segmenter)
         elif self._rung is not None:
             self._rung.count_breaks(lane.segmenter.breaks)
         self._lanes[plan.name] = lane
@@ -345,7 +359,7 @@ class Packager:
                     out += self._date(lane, ready)
                     if self._rung is not None and lane.name == naming.MAIN_RENDITION:
                         self._keep_step(self._rung, lane.segmenter, ready)
-                    self._tell_others(lane, ready)
+                    out += self._tell_others(lane, ready)
         return out
 
     def _keep_step(self, rung: Rung, main: Segmenter, ready: Sequence[Ready]) -> None:
@@ -369,18 +383,37 @@ class Packager:
                 )
             )
 
-    def _tell_others(self, lane: _Lane, ready: Sequence[Ready]) -> None:
-        """Have the other renditions cut where the main one was, and break where any did."""
+    def _tell_others(self, lane: _Lane, ready: Sequence[Ready]) -> list[Packaged]:
+        """Have the other renditions cut where the main one was, and break where any did.
+
+        Returns:
+            what is left of those for which nothing has come for long.
+        """
+        out: list[Packaged] = []
         if len(self._lanes) == 1:
-            return
+            return out
+        lane.is_idle = False
         is_leader = lane.name == naming.MAIN_RENDITION and MediaKind.VIDEO in lane.kinds
         cuts = [each.start_90k + each.duration_90k for each in ready if type(each) is SegmentReady]
         for other in self._lanes.values():
+            if other.is_idle:
+                other.segmenter.join(lane.segmenter)
+                continue
             while other.segmenter.breaks < lane.segmenter.breaks:
                 other.segmenter.add_break()
             if is_leader and other.follows:
                 for cut in cuts:
                     other.segmenter.cut_at(cut)
+            if is_leader and cuts and other is not lane and self._has_stalled(other, cuts[-1]):
+                out += self._date(other, other.segmenter.finish())
+                other.is_idle = True
+                other.segmenter.join(lane.segmenter)
+        return out
+
+    def _has_stalled(self, lane: _Lane, cut_90k: int) -> bool:
+        """Say whether a rendition is so far behind that its viewers had better be told."""
+        target = self.targets.target_duration_s
+        return target is not None and cut_90k - lane.end_90k > 3 * target * TIMESCALE
 
     # ---- dates -----------------------------------------------------------------------------
 
@@ -422,6 +455,7 @@ class Packager:
                 date = end_date
             if type(each) is SegmentReady:
                 self._end_dates_90k[lane.name] = date + each.duration_90k
+                lane.end_90k = each.start_90k + each.duration_90k
                 self._breaks_made += each.discontinuity and lane.name == naming.MAIN_RENDITION
             out.append(Packaged(lane.name, each, date))
         return out

@@ -31,7 +31,7 @@ class SegmentWriter:
         self._muxer = muxer
         self._metadata: list[TimedMetadata] = []
         self._carries_metadata = False
-        self._break_next = False
+        self._breaks_due = 0  # those that later segments will be marked for, one each
         self._first_done = False  # a segment was given out
         #: What the segment carries, in the order of the container.
         self.tracks: tuple[Track, ...] = ()
@@ -80,9 +80,15 @@ class SegmentWriter:
         """
         self.breaks += 1
         if is_late or self.discontinuity:
-            self._break_next = True
+            self._breaks_due += 1
         else:
             self.discontinuity = True
+
+    def begin_anew(self, breaks: int) -> None:
+        """Begin a playlist of its own beside others: what was before is no news there."""
+        self.breaks = breaks
+        self._breaks_due = 0
+        self.discontinuity = False
 
     def write_part(
         self,
@@ -116,6 +122,7 @@ class SegmentWriter:
             discontinuity=self.discontinuity,
             new_timeline=self.new_timeline,
             init_section=init_section,
+            breaks=self.breaks - self._breaks_due,
         )
 
     def write_segment(self, segment: OpenSegment, end_90k: int) -> SegmentReady:
@@ -144,8 +151,10 @@ class SegmentWriter:
             audio_frames=written.others if is_video else written.frames,
             init_section=self._muxer.init_section(),
             is_in_parts=written.is_in_parts,
+            breaks=self.breaks - self._breaks_due,
         )
-        self.discontinuity, self._break_next = self._break_next, False
+        self.discontinuity = self._breaks_due > 0
+        self._breaks_due -= self.discontinuity
         self.new_timeline = False
         self._first_done = True
         return ready

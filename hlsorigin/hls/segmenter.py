@@ -142,7 +142,7 @@ class Segmenter:
 
     def join(self, main: Segmenter) -> None:
         """Begin beside the main rendition: its discontinuities so far are no news."""
-        self._writer.breaks = main.breaks
+        self._writer.begin_anew(main.breaks)
 
     def add_break(self) -> None:
         """Follow a discontinuity of another rendition: their sequence numbers have to match."""

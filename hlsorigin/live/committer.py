@@ -52,6 +52,8 @@ class Committer:
         self._listed = listed
         self._on_lost = on_lost
         self._on_full = on_full
+        #: The main rendition's discontinuity sequence number before the publish.
+        self.discontinuity_base = 0
         #: Part of every name; it makes them unique.
         self.epoch = epoch
 
@@ -97,6 +99,8 @@ class Committer:
             self._lose(rendition, error)
             return False
         discontinuity = ready.discontinuity or rendition.has_hole
+        rendition.begin(self.discontinuity_base + ready.breaks - ready.discontinuity)
+        rendition.has_hole = False
         rendition.open_discontinuity = discontinuity
         rendition.window.open_segment(packaged.program_date_90k, discontinuity, map_name)
         return True
@@ -128,9 +132,12 @@ class Committer:
             rendition.has_hole = True
             return
         self._remember_date(rendition, resource)
-        discontinuity = ready.discontinuity or rendition.has_hole
+        rendition.begin(self.discontinuity_base + ready.breaks - ready.discontinuity)
         if window.has_open_segment:
             discontinuity = rendition.open_discontinuity
+        else:
+            discontinuity = ready.discontinuity or rendition.has_hole
+            rendition.has_hole = False
         segment = Segment(
             msn=window.next_msn,
             name=resource,
@@ -142,7 +149,6 @@ class Committer:
             tracks=ready.tracks,
             map_name=map_name,
         )
-        rendition.has_hole = False
         removed = window.append(segment, target_duration_s)
         rendition.measure(segment, ready, target_duration_s)
         self.retire(removed)
@@ -185,8 +191,8 @@ class Committer:
             self._store.retire(self._name, resource, self._clock.monotonic_s())
 
     def _lose(self, rendition: Rendition, error: StoreError) -> None:
-        rendition.has_hole = True
         self._on_lost(f"a segment was lost: {error}")
+        rendition.has_hole = True
         if isinstance(error, StoreFull):
             self._on_full(str(error))
 

@@ -35,6 +35,8 @@ class Rendition:
         self.version: MediaVersion | None = None
         #: Parts so far; the number of the next.
         self.parts = 0
+        #: Its playlist begins with the next segment.
+        self.is_new = False
         #: Init sections so far; the number of the next.
         self.maps = 0
         #: The open segment stands behind an EXT-X-DISCONTINUITY.
@@ -111,6 +113,16 @@ class Rendition:
         segments = [segment.entry() for segment in self.window.segments]
         playlist = self.window.playlist(target_duration_s)
         return replace(playlist, segments=segments, open_segment=None)
+
+    def begin(self, discontinuity_sequence: int) -> None:
+        """Begin the playlist: its discontinuity sequence numbers are those of the main one."""
+        if self.is_new:
+            self.is_new = False
+            window = self.window
+            # Where it was left off, one was added for what players then knew: nobody does now.
+            window.discontinuity_sequence = max(
+                window.discontinuity_sequence - 1, discontinuity_sequence
+            )
 
     def discontinuity_sequence(self) -> int:
         """Give the discontinuity sequence number of what comes next."""

@@ -45,16 +45,28 @@ class RenditionSet:
         """What the latest publish feeds, the main one first."""
         return [self._by_name[name] for name in self._fed] or [self.main]
 
-    def feed(self, names: Sequence[str]) -> None:
-        """Say what the publish feeds; a new rendition numbers on with the main one."""
-        if tuple(names) == self._fed:
-            return
+    def feed(self, names: Sequence[str]) -> list[Rendition]:
+        """Say what the publish feeds; give those that it does not feed any more.
+
+        A rendition that was not fed before begins a playlist: its numbers go on with the main
+        one's, or with its own where those are higher.
+        """
+        dropped = [self._by_name[name] for name in self._fed if name not in names]
+        main = self.main.window
         for name in names:
-            if name not in self._by_name:
-                main = self.main
-                numbers = Numbering("", main.window.next_msn, main.discontinuity_sequence())
-                self._add(name, numbers)
+            if name in self._fed or name == naming.MAIN_RENDITION:
+                continue
+            rendition = self._by_name.get(name)
+            if rendition is None:
+                rendition = self._add(name, Numbering("", main.next_msn, 0))
+            rendition.window.next_msn = max(rendition.window.next_msn, main.next_msn)
+            rendition.is_new = True
         self._fed = tuple(names)
+        return dropped
+
+    def is_fed(self, rendition: Rendition) -> bool:
+        """Say whether the latest publish feeds a rendition."""
+        return rendition.name in self._fed or rendition is self.main
 
     def numbering(self, epoch: str) -> Numbering:
         """Give the numbers at which these playlists stand."""
@@ -70,14 +82,22 @@ class RenditionSet:
         for name, playlist in recovered.items():
             numbers = Numbering("", playlist.media_sequence, playlist.discontinuity_sequence)
             rendition = self._by_name.get(name) or self._add(name, numbers)
-            segments = _segments(playlist)
+            segments = [] if playlist.ended else _segments(playlist)
+            if playlist.ended:
+                rendition.window.next_msn += len(playlist.segments)
             if segments:
                 rendition.window.restore(segments)
             for segment in segments:
                 rendition.meter.add(
                     segment.size_bytes, segment.duration_90k, playlist.target_duration_s
                 )
-        self._fed = tuple(name for name, each in recovered.items() if each.segments)
+        self._fed = self._alive(recovered)
+
+    @staticmethod
+    def _alive(recovered: Mapping[str, RecoveredPlaylist]) -> tuple[str, ...]:
+        """Give the renditions that were fed to the end, the main one first."""
+        alive = [name for name, each in recovered.items() if each.segments and not each.ended]
+        return tuple(sorted(alive, key=lambda name: (name != naming.MAIN_RENDITION, name)))
 
     def _add(self, name: str, numbering: Numbering) -> Rendition:
         window = Window(

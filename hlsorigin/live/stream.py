@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -55,6 +55,23 @@ class StreamState(enum.Enum):
     ENDED = "ended"  # EXT-X-ENDLIST
 
 
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """Among the commits: which renditions the publish feeds from here on."""
+
+    names: tuple[str, ...]
+    #: A publish begins.
+    is_first: bool
+
+
+#: What is to be committed; None: only the playlists have changed.
+_Item: TypeAlias = Packaged | _Fed | None
+
+
+def _is_segment(item: _Item) -> bool:
+    return isinstance(item, Packaged) and type(item.ready) is SegmentReady
+
+
 class LiveStream:
     """The single owner of one stream's state. Made by ``StreamHub``.
 
@@ -90,7 +107,7 @@ class LiveStream:
             numbering.epoch,
             lambda: containers.extension,
             settings.playlist_segments,
-            on_lost=lambda why: self.note(Note("store_error", why)),
+            on_lost=self._note_loss,
             on_full=self._end_full,
         )
         self._renditions = RenditionSet(settings.playlist_segments, numbering)
@@ -99,8 +116,8 @@ class LiveStream:
         self._packager: Packager | None = None
         self._continues: Continuation | None = None
         self._track_infos: Mapping[int, TrackInfo] = {}
-        # What to commit; None: only the playlists have changed.
-        self._commits: asyncio.Queue[Packaged | None] = asyncio.Queue()
+        self._commits: asyncio.Queue[_Item] = asyncio.Queue()
+        self._fed: _Fed | None = None  # as told last; None at the start of a publish
         self._uncommitted = 0  # in the queue or being written
         self._backlog = 0  # segments among them
         self.state = StreamState.STARTING
@@ -134,6 +151,10 @@ class LiveStream:
         """Give a rendition, also one that is not fed any more."""
         return self._renditions.get(name)
 
+    def is_fed(self, rendition: Rendition) -> bool:
+        """Say whether the latest publish feeds a rendition."""
+        return self._renditions.is_fed(rendition)
+
     @property
     def window(self) -> Window:
         """The window of the main rendition."""
@@ -157,6 +178,7 @@ class LiveStream:
         self.publisher = publisher
         self.publishes += 1
         self._events.begin_publish()
+        self._fed = None
         self._packager = Packager(
             self.settings.policy,
             self._containers,
@@ -233,6 +255,13 @@ class LiveStream:
             raise ValueError("nobody publishes this stream now")
         return self._events.add(event, self._packager)
 
+    def _note_loss(self, why: str) -> None:
+        """A segment of one rendition was lost: all get a discontinuity, or they'd drift apart."""
+        self.note(Note("store_error", why))
+        self._committer.discontinuity_base += not self.main.has_hole
+        for rendition in self.renditions:
+            rendition.has_hole = True
+
     def _end_full(self, why: str) -> None:
         if self.publisher is not None:
             self.publisher.end(why)
@@ -246,7 +275,7 @@ class LiveStream:
         self._packager = self.publisher = None
         try:
             finished = packager.finish()
-            self._renditions.feed(packager.renditions)
+            self._tell_fed(packager)
             for packaged in finished:
                 self._enqueue(packaged)
         except Exception:
@@ -300,10 +329,20 @@ class LiveStream:
 
     def _enqueue(self, packaged: Packaged | None) -> None:
         if self._packager is not None:
-            self._renditions.feed(self._packager.renditions)
+            self._tell_fed(self._packager)
+        self._put(packaged)
+
+    def _tell_fed(self, packager: Packager) -> None:
+        """Have the commits that follow know which renditions there are."""
+        fed = _Fed(tuple(packager.renditions), is_first=self._fed is None)
+        if fed.names and (self._fed is None or fed.names != self._fed.names):
+            self._fed = fed
+            self._put(fed)
+
+    def _put(self, item: _Item) -> None:
         self._uncommitted += 1
-        self._backlog += packaged is not None and type(packaged.ready) is SegmentReady
-        self._commits.put_nowait(packaged)
+        self._backlog += _is_segment(item)
+        self._commits.put_nowait(item)
 
     # ---- committing ------------------------------------------------------------------------
 
@@ -316,14 +355,14 @@ class LiveStream:
             try:
                 await self._commit(batch)
             finally:
-                for packaged in batch:
+                for item in batch:
                     self._uncommitted -= 1
-                    self._backlog -= packaged is not None and type(packaged.ready) is SegmentReady
+                    self._backlog -= _is_segment(item)
                     self._commits.task_done()
             if self.publisher is not None and not self.is_congested:
                 self.publisher.resume()
 
-    async def _commit(self, batch: Sequence[Packaged | None]) -> None:
+    async def _commit(self, batch: Sequence[_Item]) -> None:
         """Bytes into the store, entries into the windows, then versions for the players.
 
         What came together is shown together: the reports in each playlist are as new as the
@@ -337,6 +376,10 @@ class LiveStream:
                 if self.publisher is None:
                     self.give_up_open_segments()
                 continue
+            if isinstance(packaged, _Fed):
+                await self._feed(packaged)
+                has_segment = True
+                continue
             rendition = self._renditions[packaged.rendition]
             ready = packaged.ready
             if isinstance(ready, SegmentReady):
@@ -349,6 +392,17 @@ class LiveStream:
             if self.state is StreamState.STARTING:
                 self.state = StreamState.LIVE
             await self._show(target, has_segment=has_segment)
+
+    async def _feed(self, fed: _Fed) -> None:
+        """Take away what is not fed any more: players turn to what is, at a 404."""
+        if fed.is_first:
+            self._committer.discontinuity_base = self.main.discontinuity_sequence()
+        for rendition in self._renditions.feed(fed.names):
+            target = self.target_duration_s
+            if target is not None and rendition.window.segments:
+                text = replace(rendition.plain_playlist(target), ended=True).render()
+                await self._store_playlists({rendition.playlist_name: text})
+            self._withdraw(rendition)
 
     def _is_presentable(self) -> bool:
         """Say whether players may see the stream: all of its renditions, if they come in time."""
@@ -394,15 +448,18 @@ class LiveStream:
         self, shown: Sequence[Rendition], entry: PlaylistVersion, target_duration_s: int
     ) -> None:
         """Store the playlists as other web servers can serve them, and recovery reads them."""
+        texts = {
+            each.playlist_name: each.plain_playlist(target_duration_s).render() for each in shown
+        }
+        if entry is not self.entry:
+            texts[naming.ENTRY_PLAYLIST] = entry.body.decode()
+        await self._store_playlists(texts)
+
+    async def _store_playlists(self, texts: Mapping[str, str]) -> None:
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
-                for each in shown:
-                    text = each.plain_playlist(target_duration_s).render()
-                    await self._store.put_playlist(self.name, each.playlist_name, text)
-                if entry is not self.entry:
-                    await self._store.put_playlist(
-                        self.name, naming.ENTRY_PLAYLIST, entry.body.decode()
-                    )
+                for name, text in texts.items():
+                    await self._store.put_playlist(self.name, name, text)
         except (StoreError, TimeoutError) as error:
             self.note(Note("playlist_not_stored", str(error) or "the store did not answer"))
 
@@ -443,14 +500,17 @@ class LiveStream:
         """Retire everything listed; give how long the last of it must stay, seconds."""
         longest = 0.0
         for rendition in self._renditions:
-            longest = max(longest, self._committer.retire(rendition.window.clear()))
-            rendition.version = rendition.map = None
-            rendition.waiters.release()
+            longest = max(longest, self._withdraw(rendition))
         self.entry = self.entry_alias = None
         if self.group is not None and self._rung is not None:
             self.group.ladder.remove(self._rung)
             self.group.refresh()
         return longest
+
+    def _withdraw(self, rendition: Rendition) -> float:
+        rendition.version = rendition.map = None
+        rendition.waiters.release()
+        return self._committer.retire(rendition.window.clear())
 
     def release_waiters(self) -> None:
         """Wake every held request: the server shuts down."""
@@ -483,7 +543,8 @@ class LiveStream:
         if self.group is not None and self._rung is not None:
             targets = self.group.ladder.targets_of(target)
             self._rung.restore(self.main.discontinuity_sequence(), end_date)
-        self._continues = Continuation(targets, end_date, 0)
+        names = tuple(each.name for each in shown)
+        self._continues = Continuation(targets, end_date, 0, renditions=names)
         versions = self._playlists.render(
             self._committer.epoch,
             shown,

@@ -129,7 +129,7 @@ class MediaApp:
             await answer.error(HTTPStatus.NOT_FOUND, "no such stream", caching.NOT_YET)
             return
         rendition = stream.rendition(naming.rendition_of(request.resource) or "")
-        if rendition is None:
+        if rendition is None or (rendition.version is None and not stream.is_fed(rendition)):
             await answer.error(HTTPStatus.NOT_FOUND, "no such playlist", caching.NOT_YET)
             return
         version, target = rendition.version, stream.target_duration_s

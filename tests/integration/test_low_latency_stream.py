@@ -156,7 +156,7 @@ async def test_random_publishes_are_valid(seed: int, make_muxer: type[Muxer]) ->
         rig.clock.advance(31)
         await rig.tick()
         await look(rig, watchers)
-        assert all(watcher.segments >= 3 for watcher in watchers.values())
+        assert watchers["v0"].segments >= 3
         assert watchers["v0"].playlists.playlist is not None
         assert watchers["v0"].playlists.playlist.ended
 
@@ -166,6 +166,8 @@ async def look(rig: LiveRig, watchers: dict[str, Watcher]) -> None:
     if stream.entry is None:
         return
     check_multivariant(stream.entry.body.decode())
+    for name in watchers.keys() - {each.name for each in stream.renditions}:
+        watchers[name] = Watcher(rig, name)  # gone: it begins anew when it comes back
     for rendition in stream.renditions:
         watcher = watchers.setdefault(rendition.name, Watcher(rig, rendition.name))
         await watcher.look()

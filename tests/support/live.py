@@ -32,6 +32,7 @@ class LiveRig:
         takeover: bool = True,
         make_muxer: Callable[[], Muxer] | None = None,
         part_ms: int = 0,
+        track_layout: str = "auto",
         variant_suffixes: Sequence[str] = (),
     ) -> None:
         self.clock = FakeClock()
@@ -46,6 +47,7 @@ class LiveRig:
             idle_timeout_s=10,
             keep_ended_s=60,
             container="text",
+            track_layout=track_layout,
             variant_suffixes=variant_suffixes,
         )
         self.hub = StreamHub(
@@ -114,6 +116,7 @@ async def live_rig(
     takeover: bool = True,
     make_muxer: Callable[[], Muxer] | None = None,
     part_ms: int = 0,
+    track_layout: str = "auto",
     variant_suffixes: Sequence[str] = (),
 ) -> AsyncIterator[LiveRig]:
     """Run a hub for the time of the block; its housekeeping is left to ``LiveRig.tick``."""
@@ -123,6 +126,7 @@ async def live_rig(
         takeover=takeover,
         make_muxer=make_muxer,
         part_ms=part_ms,
+        track_layout=track_layout,
         variant_suffixes=variant_suffixes,
     )
     await rig.store.open()
