@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection
 from dataclasses import replace
 from operator import attrgetter
@@ -18,6 +19,17 @@ Ready: TypeAlias = PartReady | SegmentReady
 #: Items of metadata that wait for their segment; more than that nobody reads.
 _METADATA_KEPT: Final = 256
 _BY_DTS: Final = attrgetter("dts")
+
+
+class Taken(enum.Enum):
+    """What of the open segment a part, or its rest, takes."""
+
+    #: All that is presented before its end.
+    EARLIER = enum.auto()
+    #: The frames of the cutting track that came; of other tracks what is presented before.
+    FRAMES = enum.auto()
+    #: Everything: nothing follows on this timeline.
+    ALL = enum.auto()
 
 
 class SegmentWriter:
@@ -95,18 +107,17 @@ class SegmentWriter:
         segment: OpenSegment,
         start_90k: int,
         end_90k: int,
+        taken: Taken,
         *,
-        has_later_frames: bool,
         heard: Collection[int],
     ) -> PartReady:
-        """Mux what of the open segment is presented before ``end_90k``.
+        """Mux what of the open segment belongs before ``end_90k``.
 
         Args:
-            has_later_frames: frames of the cutting track came that are presented later.
             heard: ids of the tracks that sent something lately: one whose frames are long may
                 have none in the first part.
         """
-        samples, segment.samples = self._split(segment, end_90k, has_later_frames)
+        samples, segment.samples = self._split(segment, end_90k, taken)
         if not segment.written.chunks:
             self._leave_out_silent_tracks({sample.track_id for sample in samples}.union(heard))
         segment.written.is_in_parts = True
@@ -125,10 +136,11 @@ class SegmentWriter:
             breaks=self.breaks - self._breaks_due,
         )
 
-    def write_segment(self, segment: OpenSegment, end_90k: int) -> SegmentReady:
+    def write_segment(self, segment: OpenSegment, end_90k: int, *, takes_all: bool) -> SegmentReady:
         """Mux what is left of a segment (all of it without parts), and give it out."""
+        taken = Taken.ALL if takes_all else Taken.FRAMES
         written = segment.written
-        samples, segment.samples = self._split(segment, end_90k, has_later_frames=False)
+        samples, segment.samples = self._split(segment, end_90k, taken)
         if not written.chunks:
             self._leave_out_silent_tracks({sample.track_id for sample in samples})
         if samples or not written.chunks:
@@ -166,13 +178,15 @@ class SegmentWriter:
         return sample.pts + sample.duration // 2 >= end_90k
 
     def _split(
-        self, segment: OpenSegment, end_90k: int, has_later_frames: bool
+        self, segment: OpenSegment, end_90k: int, taken: Taken
     ) -> tuple[list[Sample], list[Sample]]:
+        if taken is Taken.ALL:
+            return segment.samples, []
         before: list[Sample] = []
         behind: list[Sample] = []
         for sample in segment.samples:
             if sample.track_id == self.cutting_id:
-                is_behind = has_later_frames and segment.boundary(sample) >= end_90k
+                is_behind = taken is Taken.EARLIER and segment.boundary(sample) >= end_90k
             else:
                 is_behind = self.belongs_behind(sample, end_90k)
             (behind if is_behind else before).append(sample)

@@ -26,7 +26,7 @@ from hlsorigin.hls.note_book import NoteBook
 from hlsorigin.hls.open_segment import UNKNOWN_FRAME_90K, OpenSegment
 from hlsorigin.hls.part_cutter import PartCutter
 from hlsorigin.hls.policy import RECENT_90K, SegmentPolicy
-from hlsorigin.hls.segment_writer import Ready, SegmentWriter
+from hlsorigin.hls.segment_writer import Ready, SegmentWriter, Taken
 from hlsorigin.hls.targets import Targets
 from hlsorigin.media.note import Note
 from hlsorigin.media.sample import Sample
@@ -290,17 +290,17 @@ class Segmenter:
         frame = self._boundary(sample)
         out = self._full_parts(parts, frame)
         if parts.is_full(frame):
-            out.append(self._part(parts, frame, has_later_frames=False))
+            out.append(self._part(parts, frame, Taken.FRAMES))
         parts.add(frame)
         return out
 
     def _full_parts(self, parts: PartCutter, until_90k: int) -> list[Ready]:
         out: list[Ready] = []
         while (end := parts.ends_before(until_90k)) is not None:
-            out.append(self._part(parts, end, has_later_frames=True))
+            out.append(self._part(parts, end, Taken.EARLIER))
         return out
 
-    def _part(self, parts: PartCutter, end_90k: int, *, has_later_frames: bool) -> Ready:
+    def _part(self, parts: PartCutter, end_90k: int, taken: Taken) -> Ready:
         start = parts.start_90k
         parts.begin(end_90k)
         now = self._now_90k
@@ -308,7 +308,7 @@ class Segmenter:
             self._open,
             start,
             end_90k,
-            has_later_frames=has_later_frames,
+            taken,
             heard=[each for each, at in self._seen.items() if now - at <= RECENT_90K],
         )
 
@@ -373,12 +373,13 @@ class Segmenter:
         else:
             end = self._boundary(first)
             segment.close_frame(first)
-        out = self._last_parts(end)
-        ready = self._writer.write_segment(segment, end)  # leaves what ``_carry`` takes
+        # At a cut, what is presented behind it is left for ``_carry``; else nothing comes behind.
+        out = self._last_parts(end, takes_all=first is None)
+        ready = self._writer.write_segment(segment, end, takes_all=first is None)
         self._rules.settle_target(ready.duration_90k)
         return [*out, ready]
 
-    def _last_parts(self, end_90k: int) -> list[Ready]:
+    def _last_parts(self, end_90k: int, *, takes_all: bool) -> list[Ready]:
         """Give out what is left of the open segment as parts (low latency)."""
         parts = self._parts
         if parts is None:
@@ -386,7 +387,8 @@ class Segmenter:
         parts.settle(end_90k)
         out = self._full_parts(parts, end_90k)
         if parts.start_90k < end_90k and self._targets.part_target_90k is not None:
-            out.append(self._part(parts, end_90k, has_later_frames=False))
+            taken = Taken.ALL if takes_all else Taken.FRAMES
+            out.append(self._part(parts, end_90k, taken))
         return out
 
     def _boundary(self, first: Sample) -> int:

@@ -85,7 +85,10 @@ def _audio_group(
     """Give the audio tracks to choose from; none where there is no choice to make."""
     if not audios:
         return []
-    muxed = videos[0].tracks(MediaKind.AUDIO)[:1] if videos else []
+    # In the variants' own segments only where the newest has it: an earlier publish may have
+    # been audio alone.
+    newest = videos[0].segments[-1].tracks if videos and videos[0].segments else ()
+    muxed = [track for track in newest if track.kind is MediaKind.AUDIO][:1]
     choices: list[tuple[Track | None, str | None]] = [(track, None) for track in muxed]
     choices += [(next(iter(each.tracks()), None), each.uri) for each in audios]
     renditions: list[AlternativeRendition] = []

@@ -167,6 +167,7 @@ class TsMuxer:
         self._pmt_packets: Sequence[bytes] = ()  # by counter
         self._pmt_version = -1
         self._psi_counter = 0  # of PAT and PMT, which always go together
+        self._unopened: set[int] = set()  # tracks of which the segment has nothing yet
         self._clock_waits = False  # nothing of the PCR's track comes in what is muxed now
 
     def check_track(self, track: Track) -> None:
@@ -252,12 +253,13 @@ class TsMuxer:
             (each.dts for each in samples if each.track_id == self._pcr_track_id),
             default=first_dts - 1,
         )
-        announced = set(self._streams) if starts_segment else set()
+        if starts_segment:
+            self._unopened = set(self._streams)
         for unit, pes in zip(units, payloads, strict=True):
             while tags and unit is not units[0] and tags[-1].time_90k < unit.dts:
                 self._write_tag(tags.pop(), first_dts, out)
-            opens = unit.track_id in announced
-            announced.discard(unit.track_id)
+            opens = unit.track_id in self._unopened
+            self._unopened.discard(unit.track_id)
             adaptation = self._unit_clock(unit, last_clock_dts, needs_clock, out)
             needs_clock = False
             if opens if isinstance(unit, _AudioUnit) else unit.is_sync:

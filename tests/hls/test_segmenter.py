@@ -436,3 +436,9 @@ def feeds(draw: st.DrawFn) -> list[Sample]:
 @given(feeds())
 def test_whatever_is_fed_the_segments_are_valid(samples: list[Sample]) -> None:
     Rig().feed(samples).finish()
+
+
+def test_audio_behind_the_last_picture_is_kept_when_a_publish_ends() -> None:
+    rig = Rig().feed(interleave(video_ms(5000), audio_ms(5400)))
+    out = rig.finish()
+    assert sum(segment.audio_frames for segment in out) == len(audio_ms(5400))

@@ -398,3 +398,12 @@ def test_malformed_video_moves_no_counter() -> None:
     with pytest.raises(CodecError):
         muxer.mux(broken, starts_segment=True)
     read_segment(muxer.mux(steady_video(3, start=909_000), starts_segment=True), state)
+
+
+def test_the_first_audio_of_a_segment_is_a_point_to_start_at_also_in_a_later_part() -> None:
+    muxer = muxer_of(video_track(), aac_track())
+    frames = steady_video(10)
+    first = muxer.mux(frames[:5], starts_segment=True)
+    late = steady_audio(5, start=frames[5].dts)
+    second = muxer.mux(by_dts(frames[5:], late), starts_segment=False)
+    read_segment(first + second, TsState())
