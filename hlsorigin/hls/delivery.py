@@ -47,6 +47,16 @@ class Edge:
     #: EXT-X-ENDLIST is there.
     is_ended: bool
 
+    @property
+    def last_part(self) -> tuple[int, int | None]:
+        """LAST-MSN and LAST-PART (4.4.5.4) of a playlist that lists something.
+
+        The index is None when the newest segment has no parts.
+        """
+        if self.open_parts:
+            return self.next_msn, self.open_parts - 1
+        return self.next_msn - 1, self.last_parts - 1 if self.last_parts else None
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -94,11 +94,7 @@ class Window:
         The index is None when the newest segment has no parts; all is None with nothing listed.
         """
         edge = self.edge
-        if edge.open_parts:
-            return self.next_msn, edge.open_parts - 1
-        if not self._listed:
-            return None
-        return self.next_msn - 1, edge.last_parts - 1 if edge.last_parts else None
+        return edge.last_part if edge.open_parts or self._listed else None
 
     @property
     def next_part(self) -> tuple[int, int]:

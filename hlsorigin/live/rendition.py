@@ -102,11 +102,7 @@ class Rendition:
         """
         if self.version is None or self.version.edge.is_ended:
             return None
-        edge = self.version.edge
-        last: tuple[int, int | None] = (edge.next_msn, edge.open_parts - 1)
-        if not edge.open_parts:
-            last = (edge.next_msn - 1, edge.last_parts - 1 if edge.last_parts else None)
-        return RenditionReport(folder + self.playlist_name, *last)
+        return RenditionReport(folder + self.playlist_name, *self.version.edge.last_part)
 
     def plain_playlist(self, target_duration_s: int) -> MediaPlaylist:
         """Give the playlist without all that needs this server: for other web servers."""

@@ -6,6 +6,7 @@ The order of the checks is the order of the file: method, path, then the object.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -28,6 +29,7 @@ from hlsorigin.live.hub import StreamHub
 from hlsorigin.live.rendition import Rendition
 from hlsorigin.live.stream import LiveStream
 from hlsorigin.live.version import MediaVersion
+from hlsorigin.live.waiters import Gone
 from hlsorigin.store.base import SegmentStore
 from hlsorigin.web import caching
 from hlsorigin.web.answer import Answer, ASGIApp, Receive, Scope, Send, send_all, send_error
@@ -271,28 +273,22 @@ class _Request:
         Returns:
             False when it did not come in time; None when the peer has hung up.
         """
-        gone = self._watch()
         hold_s = max_hold_s(target_duration_s)
-        try:
-            is_there = await rendition.waiters.playlist(wanted, hold_s, gone)
-        finally:
-            has_gone = gone.done()
-            gone.cancel()
-        return None if has_gone else is_there
+        return await self._hold(lambda gone: rendition.waiters.playlist(wanted, hold_s, gone))
 
     async def hold_for_part(self, rendition: Rendition, target_duration_s: int) -> bool | None:
         """Wait for the hinted part that the request asks for. Returns: as ``hold``."""
-        gone = self._watch()
         hold_s = max_hold_s(target_duration_s)
+        return await self._hold(lambda gone: rendition.waiters.part(self.resource, hold_s, gone))
+
+    async def _hold(self, wait: Callable[[Gone], Awaitable[bool]]) -> bool | None:
+        gone = asyncio.get_running_loop().create_task(_until_gone(self.receive))
         try:
-            is_there = await rendition.waiters.part(self.resource, hold_s, gone)
+            is_there = await wait(gone)
         finally:
             has_gone = gone.done()
             gone.cancel()
         return None if has_gone else is_there
-
-    def _watch(self) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(_until_gone(self.receive))
 
 
 async def _until_gone(receive: Receive) -> None:
